@@ -1,0 +1,188 @@
+package custody
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// The canonical encoding of an entry is what is hashed, stored and exported. It
+// is written in one way only: every field in order, integers big-endian, strings
+// and lists with their length before them. entryVersion stands first, so that a
+// later form can be told apart.
+const entryVersion = 1
+
+// AppendBinary appends the entry's canonical encoding.
+func (e *Entry) AppendBinary(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint64(b, e.Seq)
+	b = appendTime(b, e.Recorded)
+	return e.AppendContent(b), nil
+}
+
+// AppendContent appends the canonical encoding of everything but Seq and Recorded.
+func (e *Entry) AppendContent(b []byte) []byte {
+	b = append(b, entryVersion)
+	b = appendTime(b, e.Effective)
+	b = appendString(b, string(e.Ref))
+	b = appendString(b, e.Kind)
+	b = appendString(b, e.Actor)
+	b = binary.AppendUvarint(b, uint64(len(e.Approvals)))
+	for _, a := range e.Approvals {
+		b = appendString(b, a)
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.Legs)))
+	for _, l := range e.Legs {
+		b = append(b, byte(l.Account.Type))
+		b = appendString(b, l.Account.Name)
+		b = appendString(b, string(l.Asset))
+		b = append(b, byte(l.Layer))
+		b = binary.BigEndian.AppendUint64(b, uint64(l.Amount.hi))
+		b = binary.BigEndian.AppendUint64(b, l.Amount.lo)
+	}
+	b = appendString(b, string(e.Reverses))
+	b = e.Evidence.append(b)
+	return appendString(b, string(e.Body))
+}
+
+func (v Evidence) append(b []byte) []byte {
+	b = appendString(b, v.File)
+	b = binary.BigEndian.AppendUint64(b, uint64(v.From))
+	b = binary.BigEndian.AppendUint64(b, uint64(v.To))
+	b = appendString(b, v.Chain)
+	b = binary.BigEndian.AppendUint64(b, v.Block)
+	b = appendString(b, v.BlockHash)
+	b = appendString(b, v.Tx)
+	return binary.BigEndian.AppendUint64(b, uint64(v.Log))
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendTime writes nanoseconds since 1970 in UTC, and 0 for the zero time.
+func appendTime(b []byte, t time.Time) []byte {
+	var n int64
+	if !t.IsZero() {
+		n = t.UnixNano()
+	}
+	return binary.BigEndian.AppendUint64(b, uint64(n))
+}
+
+// DecodeEntry reads one canonical entry from the front of b and returns what
+// follows it. An encoding that AppendBinary would not have written is an error.
+func DecodeEntry(b []byte) (Entry, []byte, error) {
+	d := decoder{all: b, rest: b}
+	e := Entry{Seq: d.uint64(), Recorded: d.time()}
+	if v := d.byte(); v != entryVersion && d.err == nil {
+		d.fail("version %d, expected %d", v, entryVersion)
+	}
+	e.Effective = d.time()
+	e.Ref = Ref(d.string())
+	e.Kind = d.string()
+	e.Actor = d.string()
+	for range d.count() {
+		e.Approvals = append(e.Approvals, d.string())
+	}
+	for range d.count() {
+		e.Legs = append(e.Legs, d.leg())
+	}
+	e.Reverses = Ref(d.string())
+	e.Evidence = d.evidence()
+	if body := d.string(); body != "" {
+		e.Body = []byte(body)
+	}
+	if d.err != nil {
+		return Entry{}, nil, d.err
+	}
+	return e, d.rest, nil
+}
+
+// decoder reads the canonical encoding. After the first error it returns zeros.
+type decoder struct {
+	all, rest []byte
+	err       error
+}
+
+func (d *decoder) fail(format string, args ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("entry at byte %d: %s", len(d.all)-len(d.rest), fmt.Sprintf(format, args...))
+		d.rest = nil
+	}
+}
+
+func (d *decoder) take(n uint64) []byte {
+	if d.err != nil {
+		return nil
+	}
+	if n > uint64(len(d.rest)) {
+		d.fail("%d bytes remain, expected %d", len(d.rest), n)
+		return nil
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) byte() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) uint64() uint64 {
+	if b := d.take(8); b != nil {
+		return be64(b)
+	}
+	return 0
+}
+
+func (d *decoder) time() time.Time {
+	n := int64(d.uint64())
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+func (d *decoder) uvarint() uint64 {
+	if d.err != nil {
+		return 0
+	}
+	n, size := binary.Uvarint(d.rest)
+	if size <= 0 || size > 1 && d.rest[size-1] == 0 {
+		d.fail("length is not a shortest-form uvarint")
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return n
+}
+
+// count reads the length of a list. Each item takes at least a byte, so a longer
+// list than bytes remain is refused before anything is allocated.
+func (d *decoder) count() uint64 {
+	n := d.uvarint()
+	if n > uint64(len(d.rest)) {
+		d.fail("list of %d in %d bytes", n, len(d.rest))
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) string() string { return string(d.take(d.uvarint())) }
+
+func (d *decoder) leg() Leg {
+	return Leg{
+		Account: Account{Type: AccountType(d.byte()), Name: d.string()},
+		Asset:   AssetID(d.string()),
+		Layer:   Layer(d.byte()),
+		Amount:  Amount{hi: int64(d.uint64()), lo: d.uint64()},
+	}
+}
+
+func (d *decoder) evidence() Evidence {
+	return Evidence{
+		File: d.string(), From: int64(d.uint64()), To: int64(d.uint64()),
+		Chain: d.string(), Block: d.uint64(), BlockHash: d.string(), Tx: d.string(), Log: int(int64(d.uint64())),
+	}
+}

@@ -1,0 +1,62 @@
+package custody
+
+import "time"
+
+// Position is what the books say of one account and asset.
+type Position struct {
+	Account Account `json:"account"`
+	Asset   AssetID `json:"asset"`
+	Settled Amount  `json:"settled"`
+	Pending Amount  `json:"pending"`
+}
+
+// Holding is what the outside says is at one place.
+type Holding struct {
+	Place  Place   `json:"place"`
+	Asset  AssetID `json:"asset"`
+	Amount Amount  `json:"amount"`
+	// AsOf is when it was so, and Source who said it.
+	AsOf     time.Time `json:"as_of"`
+	Source   string    `json:"source"`
+	Evidence Evidence  `json:"evidence"`
+}
+
+// Cause is why books and outside differ, as far as is known.
+type Cause string
+
+// The causes of a break.
+const (
+	CauseUnknown       Cause = "unknown"
+	CauseInTransit     Cause = "in_transit"
+	CauseUnconfirmed   Cause = "not_yet_final"
+	CauseNoStatement   Cause = "missing_statement"
+	CauseUnauthorised  Cause = "unauthorized_outflow"
+	CauseExpected      Cause = "expected_receipt"
+	CauseUnknownOrigin Cause = "unknown_deposit"
+)
+
+// Break is a difference between the books and what the outside says of a place.
+// Difference is outside less books: negative when something that the books say is
+// there is not.
+type Break struct {
+	ID         string    `json:"id"`
+	Place      Place     `json:"place"`
+	Asset      AssetID   `json:"asset"`
+	Books      Amount    `json:"books"`
+	Outside    Amount    `json:"outside"`
+	Difference Amount    `json:"difference"`
+	Explained  Amount    `json:"explained"`
+	Cause      Cause     `json:"cause"`
+	FirstSeen  time.Time `json:"first_seen"`
+	// ExpectedSource is who should bring the record that would close the break.
+	ExpectedSource string `json:"expected_source"`
+	// AffectsReserve says whether the difference can move a reserve line.
+	AffectsReserve bool     `json:"affects_reserve"`
+	Evidence       Evidence `json:"evidence"`
+}
+
+// Unexplained is the part of the difference that no known cause accounts for.
+func (b Break) Unexplained() Amount {
+	rest, _ := b.Difference.Sub(b.Explained) // explained is never larger, nor of another sign
+	return rest
+}
