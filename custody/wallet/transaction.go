@@ -1,0 +1,189 @@
+package wallet
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rlp"
+
+	"goodcontrol/custody"
+)
+
+// Transaction is an unsigned EIP-1559 transaction: the only kind that is built,
+// and the only kind that a party will sign. The field order is that of EIP-1559.
+type Transaction struct {
+	ChainID *big.Int
+	Nonce   uint64
+	TipCap  *big.Int // wei per gas
+	FeeCap  *big.Int // wei per gas
+	Gas     uint64
+	To      common.Address
+	Value   *big.Int // wei
+	Data    []byte
+	Access  types.AccessList
+}
+
+// SigningPayload is what is hashed and signed: 0x02 and the RLP of the fields.
+func (t Transaction) SigningPayload() ([]byte, error) {
+	b, err := rlp.EncodeToBytes(t)
+	if err != nil {
+		return nil, fmt.Errorf("encoding transaction: %w", err)
+	}
+	return append([]byte{types.DynamicFeeTxType}, b...), nil
+}
+
+// DecodeTransaction reads a signing payload, whole.
+func DecodeTransaction(payload []byte) (Transaction, error) {
+	if len(payload) == 0 || payload[0] != types.DynamicFeeTxType {
+		return Transaction{}, fmt.Errorf("transaction payload of %d bytes: expected type 0x02", len(payload))
+	}
+	var t Transaction
+	if err := rlp.DecodeBytes(payload[1:], &t); err != nil {
+		return Transaction{}, fmt.Errorf("decoding transaction: %w", err)
+	}
+	return t, nil
+}
+
+// Digest is what the signers' key signs.
+func (t Transaction) Digest() ([32]byte, error) {
+	payload, err := t.SigningPayload()
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return crypto.Keccak256Hash(payload), nil
+}
+
+// MaxFee is the most the transaction can cost in wei, without its value.
+func (t Transaction) MaxFee() *big.Int {
+	return new(big.Int).Mul(t.FeeCap, new(big.Int).SetUint64(t.Gas))
+}
+
+// Signed joins the transaction with a signature made for it, and returns the raw
+// bytes to broadcast, the transaction hash, and the sender that the signature proves.
+func (t Transaction) Signed(r, s [32]byte, v byte) (raw []byte, hash common.Hash, sender common.Address, err error) {
+	signed := types.NewTx(&types.DynamicFeeTx{
+		ChainID: t.ChainID, Nonce: t.Nonce, GasTipCap: t.TipCap, GasFeeCap: t.FeeCap, Gas: t.Gas,
+		To: &t.To, Value: t.Value, Data: t.Data, AccessList: t.Access,
+		V: new(big.Int).SetUint64(uint64(v)), R: new(big.Int).SetBytes(r[:]), S: new(big.Int).SetBytes(s[:]),
+	})
+	sender, err = types.Sender(types.LatestSignerForChainID(t.ChainID), signed)
+	if err != nil {
+		return nil, common.Hash{}, common.Address{}, fmt.Errorf("recovering sender: %w", err)
+	}
+	raw, err = signed.MarshalBinary()
+	if err != nil {
+		return nil, common.Hash{}, common.Address{}, fmt.Errorf("encoding signed transaction: %w", err)
+	}
+	return raw, signed.Hash(), sender, nil
+}
+
+// transferSelector is the first four bytes of keccak256("transfer(address,uint256)").
+var transferSelector = [4]byte{0xa9, 0x05, 0x9c, 0xbb}
+
+// TransferData is the call data of an ERC-20 transfer.
+func TransferData(to common.Address, amount *big.Int) []byte {
+	data := make([]byte, 4+32+32)
+	copy(data, transferSelector[:])
+	copy(data[4+12:], to[:])
+	amount.FillBytes(data[36:])
+	return data
+}
+
+// Transfer makes the destination, value and data that move amount of the asset to
+// an address: a plain transfer of the chain's coin, or one ERC-20 transfer.
+func Transfer(asset custody.AssetID, to common.Address, amount custody.Amount) (dest common.Address, value *big.Int, data []byte, err error) {
+	if amount.Sign() <= 0 {
+		return dest, nil, nil, fmt.Errorf("transfer of %s %s, expected more than zero", amount, asset)
+	}
+	_, name, _ := strings.Cut(string(asset), "/")
+	namespace, reference, _ := strings.Cut(name, ":")
+	switch {
+	case namespace == "slip44" && reference != "":
+		return to, amount.Big(), nil, nil
+	case namespace == "erc20" && common.IsHexAddress(reference):
+		return common.HexToAddress(reference), new(big.Int), TransferData(to, amount.Big()), nil
+	}
+	return dest, nil, nil, fmt.Errorf("asset %s: expected a CAIP-19 name in slip44 or erc20", asset)
+}
+
+// ParseChain reads a CAIP-2 name of an EVM chain.
+func ParseChain(chain string) (*big.Int, error) {
+	id, found := strings.CutPrefix(chain, "eip155:")
+	n, ok := new(big.Int).SetString(id, 10)
+	if !found || !ok || n.Sign() <= 0 {
+		return nil, fmt.Errorf("chain %q: expected eip155:<number>", chain)
+	}
+	return n, nil
+}
+
+// ParsePlace splits a CAIP-10 account of an EVM chain.
+func ParsePlace(place custody.Place) (chain string, address common.Address, err error) {
+	i := strings.LastIndexByte(string(place), ':')
+	if i < 0 || !common.IsHexAddress(string(place[i+1:])) {
+		return "", common.Address{}, fmt.Errorf("place %q: expected eip155:<number>:0x<address>", place)
+	}
+	chain = string(place[:i])
+	if _, err := ParseChain(chain); err != nil {
+		return "", common.Address{}, fmt.Errorf("place %q: %w", place, err)
+	}
+	return chain, common.HexToAddress(string(place[i+1:])), nil
+}
+
+// PlaceOf is the CAIP-10 name of an address, in EIP-55 case.
+func PlaceOf(chain string, address common.Address) custody.Place {
+	return custody.Place(chain + ":" + address.Hex())
+}
+
+// CanonicalPlace rewrites a CAIP-10 name with its address in EIP-55 case. An
+// address in mixed case whose check fails is refused: it was mistyped.
+func CanonicalPlace(place custody.Place) (custody.Place, error) {
+	chain, address, err := ParsePlace(place)
+	if err != nil {
+		return "", err
+	}
+	text := string(place[strings.LastIndexByte(string(place), ':')+1:])
+	hex := strings.TrimPrefix(strings.TrimPrefix(text, "0x"), "0X")
+	mixed := strings.ToLower(hex) != hex && strings.ToUpper(hex) != hex
+	if mixed && address.Hex()[2:] != hex {
+		return "", fmt.Errorf("place %q: address fails its EIP-55 check, expected %s", place, address.Hex())
+	}
+	return PlaceOf(chain, address), nil
+}
+
+// errNotPlain refuses a transaction that does more than one plain transfer.
+var errNotPlain = errors.New("transaction is not the plain transfer that the intent names")
+
+// checkTransfer holds the decoded transaction against what the intent says it does.
+func checkTransfer(i Intent, t Transaction) error {
+	chain, to, err := ParsePlace(i.To)
+	if err != nil {
+		return err
+	}
+	id, err := ParseChain(chain)
+	if err != nil {
+		return err
+	}
+	if i.Asset.Chain() != chain || t.ChainID.Cmp(id) != 0 {
+		return fmt.Errorf("%w: asset %s, destination %s and chain id %s are not of one chain", errNotPlain, i.Asset, i.To, t.ChainID)
+	}
+	dest, value, data, err := Transfer(i.Asset, to, i.Amount)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.To != dest:
+		return fmt.Errorf("%w: it calls %s, expected %s", errNotPlain, t.To, dest)
+	case t.Value.Cmp(value) != 0:
+		return fmt.Errorf("%w: its value is %s wei, expected %s", errNotPlain, t.Value, value)
+	case string(t.Data) != string(data):
+		return fmt.Errorf("%w: its data is %x, expected %x", errNotPlain, t.Data, data)
+	case len(t.Access) != 0:
+		return fmt.Errorf("%w: it has an access list", errNotPlain)
+	}
+	return nil
+}
