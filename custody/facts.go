@@ -20,6 +20,10 @@ const (
 	KindAddressBooked   = "address.booked"
 	KindObserved        = "observed"
 	KindExpected        = "transfer.expected"
+	KindHeld            = "withdrawal.held"
+	KindSigned          = "withdrawal.signed"
+	KindVoided          = "withdrawal.voided"
+	KindReleased        = "outflow.released"
 )
 
 // OwnerOpened is the fact that an owner's accounts were opened.
@@ -104,6 +108,44 @@ type TransferExpected struct {
 	Place  Place   `json:"place"`
 	Asset  AssetID `json:"asset"`
 	Amount Amount  `json:"amount"`
+}
+
+// WithdrawalHeld is the fact that property was put on hold for an approved
+// withdrawal. With From and Nonce it names the one transaction that may take it.
+type WithdrawalHeld struct {
+	ID     string  `json:"id"`
+	Client string  `json:"client"`
+	Asset  AssetID `json:"asset"`
+	Amount Amount  `json:"amount"`
+	From   Place   `json:"from"`
+	To     Place   `json:"to"`
+	Nonce  uint64  `json:"nonce"`
+}
+
+// WithdrawalSigned is the fact that the threshold signers signed the transaction
+// with this hash. It is recorded before the transaction is broadcast.
+type WithdrawalSigned struct {
+	ID    string `json:"id"`
+	From  Place  `json:"from"`
+	Nonce uint64 `json:"nonce"`
+	Tx    string `json:"tx"`
+	Raw   []byte `json:"raw"`
+}
+
+// WithdrawalVoided is the fact that a hold was lifted without anything moving.
+type WithdrawalVoided struct {
+	ID     string `json:"id"`
+	From   Place  `json:"from"`
+	Nonce  uint64 `json:"nonce"`
+	Reason string `json:"reason"`
+}
+
+// OutflowReleased is the fact that people have dealt with an outflow which no
+// intent explained, and let its wallet be used again.
+type OutflowReleased struct {
+	Outflow Ref      `json:"outflow"`
+	By      []string `json:"by"`
+	Reason  string   `json:"reason"`
 }
 
 // FactEntry makes the entry that records a fact. The body is JSON, whose encoding

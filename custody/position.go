@@ -57,6 +57,6 @@ type Break struct {
 
 // Unexplained is the part of the difference that no known cause accounts for.
 func (b Break) Unexplained() Amount {
-	rest, _ := b.Difference.Sub(b.Explained) // explained is never larger, nor of another sign
+	rest, _ := b.Difference.Sub(b.Explained) // in range: it was computed to find the break
 	return rest
 }

@@ -1,0 +1,154 @@
+package settle
+
+import (
+	"fmt"
+	"slices"
+
+	"goodcontrol/custody"
+)
+
+// Outflow is a movement out of one of our addresses that no approved intent
+// explains, until people have dealt with it.
+type Outflow struct {
+	Ref         custody.Ref         `json:"ref"`
+	Observation custody.Observation `json:"observation"`
+	Why         string              `json:"why"`
+	Wallet      string              `json:"wallet"`
+}
+
+// Apply folds one entry of the journal into the machine. Entries of kinds that
+// the machine does not know change nothing but the balances of their legs.
+func (m *Machine) Apply(e custody.Entry) error {
+	fold, ok := folds[e.Kind]
+	if ok {
+		if err := fold(m, e); err != nil {
+			return err
+		}
+	}
+	for _, l := range e.Legs {
+		if l.Account.Side() != custody.At || l.Layer != custody.Settled {
+			continue
+		}
+		k := spot{l.Account, l.Asset}
+		sum, ok := m.at[k].Add(l.Amount)
+		if !ok {
+			return fmt.Errorf("entry %s: balance of %s %s overflows", e.Ref, l.Account, l.Asset)
+		}
+		m.at[k] = sum
+		if sum.IsZero() {
+			delete(m.at, k)
+		}
+	}
+	return nil
+}
+
+// folds says, for each kind of entry, how it changes the machine.
+var folds = map[string]func(*Machine, custody.Entry) error{
+	custody.KindOwnerOpened: fact(func(m *Machine, f custody.OwnerOpened) { m.owners[f.ID] = f.Kind }),
+	custody.KindLocationOpened: fact(func(m *Machine, f custody.LocationOpened) {
+		m.locations[f.Place] = f
+	}),
+	custody.KindWalletOpened:    fact(func(m *Machine, f custody.WalletOpened) { m.wallets[f.ID] = f }),
+	custody.KindAddressAssigned: fact(func(m *Machine, f custody.AddressAssigned) { m.addresses[f.Place] = f }),
+	custody.KindAddressBooked:   fact(func(m *Machine, f custody.AddressBooked) { m.book[f.Place] = f.Owner }),
+	custody.KindExpected: fact(func(m *Machine, f custody.TransferExpected) {
+		m.expected = append(m.expected, f)
+	}),
+	KindReceived: fact(func(m *Machine, f custody.TransferExpected) {
+		m.expected = slices.DeleteFunc(m.expected, func(x custody.TransferExpected) bool { return x.ID == f.ID })
+	}),
+	custody.KindHeld: fact(func(m *Machine, f custody.WithdrawalHeld) {
+		m.holds[slot{f.From, f.Nonce}] = &hold{WithdrawalHeld: f}
+	}),
+	custody.KindSigned: fact(func(m *Machine, f custody.WithdrawalSigned) {
+		if h := m.holds[slot{f.From, f.Nonce}]; h != nil {
+			h.tx = f.Tx
+		}
+	}),
+	custody.KindVoided: fact(func(m *Machine, f custody.WithdrawalVoided) { delete(m.holds, slot{f.From, f.Nonce}) }),
+	custody.KindReleased: fact(func(m *Machine, f custody.OutflowReleased) {
+		m.dropOutflow(f.Outflow)
+	}),
+	custody.KindObserved: fact(func(m *Machine, f Meaning) { m.keepHolding(f.Observation) }),
+	KindFrozen:           fact(func(m *Machine, f Meaning) { m.frozen[holdingKey{f.Observation.To, f.Observation.Asset}] = true }),
+	KindUnfrozen:         fact(func(m *Machine, f Meaning) { delete(m.frozen, holdingKey{f.Observation.To, f.Observation.Asset}) }),
+
+	KindDepositIncluded:       included(nil),
+	KindWithdrawalIncluded:    included(func(m *Machine, f Meaning) { m.take(f, true) }),
+	KindFeeIncluded:           included(nil),
+	KindUnauthorized:          included((*Machine).keepOutflow),
+	KindDepositFinal:          final,
+	KindFeeFinal:              final,
+	KindUnauthorizedFinal:     final,
+	KindWithdrawalFinal:       fact(func(m *Machine, f Meaning) { m.closeMove(f); m.dropHold(f) }),
+	KindWithdrawalFailed:      fact(func(m *Machine, f Meaning) { m.dropHold(f) }),
+	KindDepositRetracted:      fact((*Machine).retractMove),
+	KindFeeRetracted:          fact((*Machine).retractMove),
+	KindWithdrawalRetracted:   fact(func(m *Machine, f Meaning) { m.retractMove(f); m.take(f, false) }),
+	KindUnauthorizedRetracted: fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
+}
+
+// fact adapts a function of an entry's body.
+func fact[T any](apply func(*Machine, T)) func(*Machine, custody.Entry) error {
+	return func(m *Machine, e custody.Entry) error {
+		body, err := custody.Fact[T](e)
+		if err == nil {
+			apply(m, body)
+		}
+		return err
+	}
+}
+
+// included keeps the movement open until it is final or retracted.
+func included(then func(*Machine, Meaning)) func(*Machine, custody.Entry) error {
+	return func(m *Machine, e custody.Entry) error {
+		f, err := custody.Fact[Meaning](e)
+		if err != nil {
+			return err
+		}
+		m.moves[f.Observation.Ref] = &move{
+			generation: f.Generation, open: true, kind: e.Kind, entry: e.Ref, legs: e.Legs, seen: f.Observation,
+		}
+		if then != nil {
+			then(m, f)
+		}
+		return nil
+	}
+}
+
+var final = fact((*Machine).closeMove)
+
+// closeMove forgets a movement that is final: nothing more can happen to it.
+func (m *Machine) closeMove(f Meaning) { delete(m.moves, f.Observation.Ref) }
+
+func (m *Machine) retractMove(f Meaning) {
+	if seen := m.moves[f.Observation.Ref]; seen != nil {
+		seen.open = false
+	}
+}
+
+func (m *Machine) take(f Meaning, taken bool) {
+	if h := m.holds[slot{f.Observation.From, f.Observation.Nonce}]; h != nil {
+		h.taken = taken
+	}
+}
+
+func (m *Machine) dropHold(f Meaning) {
+	delete(m.holds, slot{f.Observation.From, f.Observation.Nonce})
+}
+
+func (m *Machine) keepOutflow(f Meaning) {
+	m.outflows = append(m.outflows, Outflow{
+		Ref: f.Observation.Ref, Observation: f.Observation, Why: f.Why, Wallet: m.addresses[f.Observation.From].Wallet,
+	})
+}
+
+func (m *Machine) dropOutflow(ref custody.Ref) {
+	m.outflows = slices.DeleteFunc(m.outflows, func(o Outflow) bool { return o.Ref == ref })
+}
+
+func (m *Machine) keepHolding(o custody.Observation) {
+	m.holdings[holdingKey{o.To, o.Asset}] = custody.Holding{
+		Place: o.To, Asset: o.Asset, Amount: o.Amount, AsOf: o.Effective, Source: o.Source, Evidence: o.Evidence,
+	}
+}

@@ -1,0 +1,284 @@
+package settle
+
+import (
+	"fmt"
+
+	"goodcontrol/custody"
+)
+
+// The kinds of entry that movements call for.
+const (
+	KindDepositIncluded  = "deposit.included"
+	KindDepositFinal     = "deposit.final"
+	KindDepositRetracted = "deposit.retracted"
+
+	KindWithdrawalIncluded  = "withdrawal.included"
+	KindWithdrawalFinal     = "withdrawal.final"
+	KindWithdrawalRetracted = "withdrawal.retracted"
+	KindWithdrawalFailed    = "withdrawal.failed"
+
+	KindFeeIncluded  = "fee.included"
+	KindFeeFinal     = "fee.final"
+	KindFeeRetracted = "fee.retracted"
+
+	KindUnauthorized          = "outflow.unauthorized"
+	KindUnauthorizedFinal     = "outflow.final"
+	KindUnauthorizedRetracted = "outflow.retracted"
+
+	KindCashCredit   = "cash.credit"
+	KindCashDebit    = "cash.debit"
+	KindCashSuspense = "cash.suspense"
+	KindCashMissing  = "cash.unexplained"
+)
+
+// life is the chain of kinds that one sort of movement goes through.
+type life struct{ included, final, retracted string }
+
+var lives = map[string]life{
+	KindDepositIncluded:    {KindDepositIncluded, KindDepositFinal, KindDepositRetracted},
+	KindWithdrawalIncluded: {KindWithdrawalIncluded, KindWithdrawalFinal, KindWithdrawalRetracted},
+	KindFeeIncluded:        {KindFeeIncluded, KindFeeFinal, KindFeeRetracted},
+	KindUnauthorized:       {KindUnauthorized, KindUnauthorizedFinal, KindUnauthorizedRetracted},
+}
+
+func (m *Machine) observeMovement(o custody.Observation) ([]custody.Entry, error) {
+	if !m.onChain(o.From) && !m.onChain(o.To) {
+		return m.observeCash(o)
+	}
+	seen := m.moves[o.Ref]
+	switch o.Stage {
+	case custody.Included:
+		return m.include(o, seen)
+	case custody.Final:
+		return m.finalize(o, seen)
+	case custody.Retracted:
+		return m.retract(o, seen)
+	}
+	return nil, nil // heard of, or safe: neither moves a book
+}
+
+// include books a movement's inclusion in a block.
+func (m *Machine) include(o custody.Observation, seen *move) ([]custody.Entry, error) {
+	generation := 1
+	if seen != nil {
+		if seen.open && seen.seen.Evidence.BlockHash == o.Evidence.BlockHash {
+			return nil, nil
+		}
+		if seen.open {
+			return nil, fmt.Errorf("included in block %s while still included in %s", o.Evidence.BlockHash, seen.seen.Evidence.BlockHash)
+		}
+		generation = seen.generation + 1
+	}
+	kind, meaning, legs, err := m.meaningOf(o)
+	if err != nil {
+		return nil, err
+	}
+	meaning.Generation = generation
+	return one(entry(kind, suffix(generation, "included"), meaning, legs))
+}
+
+func suffix(generation int, stage string) string {
+	return fmt.Sprintf("#%d/%s", generation, stage)
+}
+
+// finalize books that a movement can no longer be undone. A movement whose
+// inclusion was never booked, because watching began later, is booked now.
+func (m *Machine) finalize(o custody.Observation, seen *move) ([]custody.Entry, error) {
+	if seen != nil && !seen.open {
+		return nil, fmt.Errorf("final, but last retracted from block %s", seen.seen.Evidence.BlockHash)
+	}
+	if seen == nil {
+		before, err := m.include(o, nil)
+		if err != nil || len(before) == 0 {
+			return nil, err
+		}
+		seen = &move{generation: 1, kind: before[0].Kind, legs: before[0].Legs}
+		after, err := m.finalEntries(o, seen)
+		return append(before, after...), err
+	}
+	return m.finalEntries(o, seen)
+}
+
+func (m *Machine) finalEntries(o custody.Observation, seen *move) ([]custody.Entry, error) {
+	var legs []custody.Leg
+	if seen.kind == KindDepositIncluded {
+		legs = append(negated(seen.legs), m.settled(o, seen.legs)...)
+	}
+	meaning := Meaning{Observation: o, Generation: seen.generation}
+	entries, err := one(entry(lives[seen.kind].final, suffix(seen.generation, "final"), meaning, legs))
+	if err != nil || seen.kind != KindFeeIncluded {
+		return entries, err
+	}
+	// The transaction is final and paid for. A hold on it that was never taken
+	// belongs to a transfer that failed.
+	h := m.holds[slot{o.From, o.Nonce}]
+	if h == nil || h.taken || h.tx != o.Evidence.Tx {
+		return entries, nil
+	}
+	meaning.Withdrawal = h.ID
+	failed, err := entry(KindWithdrawalFailed, "#failed", meaning, m.holdLegs(h.WithdrawalHeld, false))
+	return append(entries, failed), err
+}
+
+// settled turns pending deposit legs into settled ones. The place may have been
+// frozen in the meantime, so the account is looked up again.
+func (m *Machine) settled(o custody.Observation, pending []custody.Leg) []custody.Leg {
+	var legs []custody.Leg
+	for _, l := range pending {
+		l.Layer = custody.Settled
+		if l.Account.Side() == custody.At {
+			l.Account = m.chainAccount(o.To, o.Asset)
+		}
+		legs = append(legs, l)
+	}
+	return legs
+}
+
+// retract reverses a movement whose block was orphaned.
+func (m *Machine) retract(o custody.Observation, seen *move) ([]custody.Entry, error) {
+	if seen == nil || !seen.open {
+		return nil, nil // never booked, so there is nothing to take back
+	}
+	meaning := Meaning{Observation: o, Generation: seen.generation}
+	if seen.kind == KindWithdrawalIncluded {
+		meaning.Withdrawal = m.holds[slot{o.From, o.Nonce}].ID
+	}
+	e, err := entry(lives[seen.kind].retracted, suffix(seen.generation, "retracted"), meaning, negated(seen.legs))
+	e.Reverses = seen.entry
+	return one(e, err)
+}
+
+func negated(legs []custody.Leg) []custody.Leg {
+	var out []custody.Leg
+	for _, l := range legs {
+		l.Amount = l.Amount.Neg()
+		out = append(out, l)
+	}
+	return out
+}
+
+// meaningOf says what the inclusion of a movement on a chain means.
+func (m *Machine) meaningOf(o custody.Observation) (kind string, meaning Meaning, legs []custody.Leg, err error) {
+	meaning = Meaning{Observation: o}
+	switch {
+	case o.Fee:
+		legs = both(custody.ForOwner(custody.FirmOwn, firm), m.chainAccount(o.From, o.Asset), o.Asset, custody.Settled, o.Amount.Neg())
+		return KindFeeIncluded, meaning, legs, nil
+	case m.onChain(o.From):
+		return m.outflow(o)
+	}
+	account, err := m.depositor(o)
+	legs = both(account, m.chainAccount(o.To, o.Asset), o.Asset, custody.Pending, o.Amount)
+	return KindDepositIncluded, meaning, legs, err
+}
+
+// firm is the owner id of the broker itself, which bears fees and losses.
+const firm = "firm"
+
+// both makes the two legs that change a FOR and an AT account alike.
+func both(owner, place custody.Account, asset custody.AssetID, layer custody.Layer, amount custody.Amount) []custody.Leg {
+	return []custody.Leg{
+		{Account: owner, Asset: asset, Layer: layer, Amount: amount},
+		{Account: place, Asset: asset, Layer: layer, Amount: amount},
+	}
+}
+
+// between makes the two legs that move an asset from one place to another.
+func between(from, to custody.Account, asset custody.AssetID, amount custody.Amount) []custody.Leg {
+	return []custody.Leg{
+		{Account: from, Asset: asset, Layer: custody.Settled, Amount: amount.Neg()},
+		{Account: to, Asset: asset, Layer: custody.Settled, Amount: amount},
+	}
+}
+
+// depositor is whose a deposit is: the address's own owner, the wallet's, or the
+// client in whose book the sender stands. Otherwise it goes to suspense.
+func (m *Machine) depositor(o custody.Observation) (custody.Account, error) {
+	address := m.addresses[o.To]
+	w := m.wallets[address.Wallet]
+	owner := address.Owner
+	switch {
+	case owner != "":
+	case w.Kind == custody.Segregated:
+		owner = w.Owner
+	case w.Kind == custody.FirmWallet || w.Kind == custody.SoCalledReserve:
+		owner = firm
+	default:
+		owner = m.book[o.From]
+	}
+	if owner == "" {
+		return custody.ForOwner(custody.SuspenseAny, string(o.To)), nil
+	}
+	return m.ownerAccount(owner)
+}
+
+// outflow tells a withdrawal that an approved intent explains from everything else.
+func (m *Machine) outflow(o custody.Observation) (string, Meaning, []custody.Leg, error) {
+	meaning := Meaning{Observation: o}
+	from := m.chainAccount(o.From, o.Asset)
+	h := m.holds[slot{o.From, o.Nonce}]
+	if meaning.Why = differs(o, h); meaning.Why == "" {
+		meaning.Withdrawal = h.ID
+		client, err := m.ownerAccount(h.Client)
+		legs := append(m.holdLegs(h.WithdrawalHeld, false), both(client, from, o.Asset, custody.Settled, o.Amount.Neg())...)
+		return KindWithdrawalIncluded, meaning, legs, err
+	}
+	// Whom it is held for does not change: it is still owed. Where it is does.
+	to := custody.AtPlace(custody.GoneMissing, o.From)
+	if m.onChain(o.To) {
+		to = m.chainAccount(o.To, o.Asset)
+	}
+	return KindUnauthorized, meaning, between(from, to, o.Asset, o.Amount), nil
+}
+
+// differs says in what an outflow is not the one that was approved, or nothing.
+func differs(o custody.Observation, h *hold) string {
+	switch {
+	case h == nil:
+		return fmt.Sprintf("no approved intent for nonce %d of %s", o.Nonce, o.From)
+	case h.taken:
+		return fmt.Sprintf("withdrawal %s was already taken", h.ID)
+	case h.tx != o.Evidence.Tx:
+		return fmt.Sprintf("withdrawal %s was signed as transaction %s, not %s", h.ID, h.tx, o.Evidence.Tx)
+	case h.Asset != o.Asset:
+		return fmt.Sprintf("withdrawal %s is of %s, not %s", h.ID, h.Asset, o.Asset)
+	case h.To != o.To:
+		return fmt.Sprintf("withdrawal %s goes to %s, not %s", h.ID, h.To, o.To)
+	case h.Amount != o.Amount:
+		return fmt.Sprintf("withdrawal %s is of %s units, not %s", h.ID, h.Amount, o.Amount)
+	}
+	return ""
+}
+
+// holdLegs are the pending legs that place a hold, or lift it.
+func (m *Machine) holdLegs(h custody.WithdrawalHeld, place bool) []custody.Leg {
+	amount := h.Amount
+	if place {
+		amount = amount.Neg()
+	}
+	// The account a hold names is opened before a hold is placed.
+	client, _ := m.ownerAccount(h.Client)
+	return both(client, custody.AtPlace(custody.ChainWallet, h.From), h.Asset, custody.Pending, amount)
+}
+
+// Hold makes the entry that puts property on hold for an approved withdrawal.
+func (m *Machine) Hold(e custody.Entry, h custody.WithdrawalHeld) (custody.Entry, error) {
+	if _, err := m.ownerAccount(h.Client); err != nil {
+		return e, err
+	}
+	if other := m.holds[slot{h.From, h.Nonce}]; other != nil {
+		return e, fmt.Errorf("nonce %d of %s is held by withdrawal %s", h.Nonce, h.From, other.ID)
+	}
+	e.Legs = m.holdLegs(h, true)
+	return e, nil
+}
+
+// Void makes the entry that lifts a hold which was never taken.
+func (m *Machine) Void(e custody.Entry, from custody.Place, nonce uint64) (custody.Entry, error) {
+	h := m.holds[slot{from, nonce}]
+	if h == nil || h.taken {
+		return e, fmt.Errorf("nonce %d of %s has no hold to lift", nonce, from)
+	}
+	e.Legs = m.holdLegs(h.WithdrawalHeld, false)
+	return e, nil
+}
