@@ -260,3 +260,31 @@ func TestReorgWithoutNewBlocksCutsTheChain(t *testing.T) {
 		}
 	}
 }
+
+// A subscriber hears of a reorg: the orphaned log is taken back.
+func TestReorgRetractsLogsOverWebSocket(t *testing.T) {
+	c := newChain(t, testnet.ChainConfig{})
+	token := must[*testnet.Token](t)(c.DeployToken(t.Context()))
+	ws := dial(t, c.WSURL())
+	logs := make(chan types.Log, 16)
+	sub, err := ws.SubscribeFilterLogs(t.Context(), ethereum.FilterQuery{Addresses: []common.Address{token.Address}}, logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Unsubscribe()
+	must[*types.Transaction](t)(token.Pause(t.Context()))
+	block := seal(t, c)
+	if _, _, err := c.Reorg(t.Context(), 1, make([][]*types.Transaction, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, removed := range []bool{false, true} {
+		select {
+		case log := <-logs:
+			if log.BlockHash != block.Hash() || log.Removed != removed {
+				t.Errorf("log of block %s, removed %t; want %s, %t", log.BlockHash, log.Removed, block.Hash(), removed)
+			}
+		case err := <-sub.Err():
+			t.Fatal(err)
+		}
+	}
+}

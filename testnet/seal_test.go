@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/txpool"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/holiman/uint256"
 
 	"goodcontrol/testnet"
 )
@@ -149,5 +151,26 @@ func TestEndedContext(t *testing.T) {
 	}
 	if _, err := c.Fund(ctx, common.Address{1}, big.NewInt(1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Fund = %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestLostTransactionIsAnError(t *testing.T) {
+	c := newChain(t, testnet.ChainConfig{})
+	empty := must[*types.Block](t)(c.SealEmpty(t.Context()))
+	from := common.Address{0xf0}
+	pays, poor := uint256.MustFromBig(empty.BaseFee()), uint256.NewInt(1)
+	for _, row := range []struct {
+		name string
+		tx   txpool.LazyTransaction
+		lost bool
+	}{
+		{"fits and pays", txpool.LazyTransaction{Gas: empty.GasLimit(), GasFeeCap: pays}, true},
+		{"is too large", txpool.LazyTransaction{Gas: empty.GasLimit() + 1, GasFeeCap: pays}, false},
+		{"does not pay", txpool.LazyTransaction{Gas: 21_000, GasFeeCap: poor}, false},
+	} {
+		err := testnet.CheckFilled(empty, map[common.Address][]*txpool.LazyTransaction{from: {&row.tx}})
+		if (err != nil) != row.lost {
+			t.Errorf("%s: %v, want an error: %t", row.name, err, row.lost)
+		}
 	}
 }
