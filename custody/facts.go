@@ -20,10 +20,22 @@ const (
 	KindAddressBooked   = "address.booked"
 	KindObserved        = "observed"
 	KindExpected        = "transfer.expected"
-	KindHeld            = "withdrawal.held"
-	KindSigned          = "withdrawal.signed"
-	KindVoided          = "withdrawal.voided"
 	KindReleased        = "outflow.released"
+)
+
+// The kinds of entry in the life of a withdrawal. The first five are decided by
+// people and by the node; the rest follow from what the chain shows.
+const (
+	KindWithdrawalRequested = "withdrawal.requested"
+	KindWithdrawalApproved  = "withdrawal.approved"
+	KindWithdrawalHeld      = "withdrawal.held"
+	KindWithdrawalSigned    = "withdrawal.signed"
+	KindWithdrawalVoided    = "withdrawal.voided"
+
+	KindWithdrawalIncluded  = "withdrawal.included"
+	KindWithdrawalFinal     = "withdrawal.final"
+	KindWithdrawalRetracted = "withdrawal.retracted"
+	KindWithdrawalFailed    = "withdrawal.failed"
 )
 
 // OwnerOpened is the fact that an owner's accounts were opened.
@@ -108,6 +120,22 @@ type TransferExpected struct {
 	Place  Place   `json:"place"`
 	Asset  AssetID `json:"asset"`
 	Amount Amount  `json:"amount"`
+}
+
+// WithdrawalRequested is the fact that somebody asked for a withdrawal, with the
+// canonical bytes of the intent that approvers sign.
+type WithdrawalRequested struct {
+	ID     string `json:"id"`
+	Intent []byte `json:"intent"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// WithdrawalApproved is the fact that a person approved it: their Ed25519
+// signature over the hash of the intent.
+type WithdrawalApproved struct {
+	ID        string `json:"id"`
+	Person    string `json:"person"`
+	Signature []byte `json:"signature"`
 }
 
 // WithdrawalHeld is the fact that property was put on hold for an approved

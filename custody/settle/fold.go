@@ -57,15 +57,15 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	KindReceived: fact(func(m *Machine, f custody.TransferExpected) {
 		m.expected = slices.DeleteFunc(m.expected, func(x custody.TransferExpected) bool { return x.ID == f.ID })
 	}),
-	custody.KindHeld: fact(func(m *Machine, f custody.WithdrawalHeld) {
+	custody.KindWithdrawalHeld: fact(func(m *Machine, f custody.WithdrawalHeld) {
 		m.holds[slot{f.From, f.Nonce}] = &hold{WithdrawalHeld: f}
 	}),
-	custody.KindSigned: fact(func(m *Machine, f custody.WithdrawalSigned) {
+	custody.KindWithdrawalSigned: fact(func(m *Machine, f custody.WithdrawalSigned) {
 		if h := m.holds[slot{f.From, f.Nonce}]; h != nil {
 			h.tx = f.Tx
 		}
 	}),
-	custody.KindVoided: fact(func(m *Machine, f custody.WithdrawalVoided) { delete(m.holds, slot{f.From, f.Nonce}) }),
+	custody.KindWithdrawalVoided: fact(func(m *Machine, f custody.WithdrawalVoided) { delete(m.holds, slot{f.From, f.Nonce}) }),
 	custody.KindReleased: fact(func(m *Machine, f custody.OutflowReleased) {
 		m.dropOutflow(f.Outflow)
 	}),
@@ -73,19 +73,19 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	KindFrozen:           fact(func(m *Machine, f Meaning) { m.frozen[holdingKey{f.Observation.To, f.Observation.Asset}] = true }),
 	KindUnfrozen:         fact(func(m *Machine, f Meaning) { delete(m.frozen, holdingKey{f.Observation.To, f.Observation.Asset}) }),
 
-	KindDepositIncluded:       included(nil),
-	KindWithdrawalIncluded:    included(func(m *Machine, f Meaning) { m.take(f, true) }),
-	KindFeeIncluded:           included(nil),
-	KindUnauthorized:          included((*Machine).keepOutflow),
-	KindDepositFinal:          final,
-	KindFeeFinal:              final,
-	KindUnauthorizedFinal:     final,
-	KindWithdrawalFinal:       fact(func(m *Machine, f Meaning) { m.closeMove(f); m.dropHold(f) }),
-	KindWithdrawalFailed:      fact(func(m *Machine, f Meaning) { m.dropHold(f) }),
-	KindDepositRetracted:      fact((*Machine).retractMove),
-	KindFeeRetracted:          fact((*Machine).retractMove),
-	KindWithdrawalRetracted:   fact(func(m *Machine, f Meaning) { m.retractMove(f); m.take(f, false) }),
-	KindUnauthorizedRetracted: fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
+	KindDepositIncluded:             included(nil),
+	custody.KindWithdrawalIncluded:  included(func(m *Machine, f Meaning) { m.take(f, true) }),
+	KindFeeIncluded:                 included(nil),
+	KindUnauthorized:                included((*Machine).keepOutflow),
+	KindDepositFinal:                final,
+	KindFeeFinal:                    final,
+	KindUnauthorizedFinal:           final,
+	custody.KindWithdrawalFinal:     fact(func(m *Machine, f Meaning) { m.closeMove(f); m.dropHold(f) }),
+	custody.KindWithdrawalFailed:    fact(func(m *Machine, f Meaning) { m.dropHold(f) }),
+	KindDepositRetracted:            fact((*Machine).retractMove),
+	KindFeeRetracted:                fact((*Machine).retractMove),
+	custody.KindWithdrawalRetracted: fact(func(m *Machine, f Meaning) { m.retractMove(f); m.take(f, false) }),
+	KindUnauthorizedRetracted:       fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
 }
 
 // fact adapts a function of an entry's body.

@@ -12,11 +12,6 @@ const (
 	KindDepositFinal     = "deposit.final"
 	KindDepositRetracted = "deposit.retracted"
 
-	KindWithdrawalIncluded  = "withdrawal.included"
-	KindWithdrawalFinal     = "withdrawal.final"
-	KindWithdrawalRetracted = "withdrawal.retracted"
-	KindWithdrawalFailed    = "withdrawal.failed"
-
 	KindFeeIncluded  = "fee.included"
 	KindFeeFinal     = "fee.final"
 	KindFeeRetracted = "fee.retracted"
@@ -35,10 +30,10 @@ const (
 type life struct{ included, final, retracted string }
 
 var lives = map[string]life{
-	KindDepositIncluded:    {KindDepositIncluded, KindDepositFinal, KindDepositRetracted},
-	KindWithdrawalIncluded: {KindWithdrawalIncluded, KindWithdrawalFinal, KindWithdrawalRetracted},
-	KindFeeIncluded:        {KindFeeIncluded, KindFeeFinal, KindFeeRetracted},
-	KindUnauthorized:       {KindUnauthorized, KindUnauthorizedFinal, KindUnauthorizedRetracted},
+	KindDepositIncluded:            {KindDepositIncluded, KindDepositFinal, KindDepositRetracted},
+	custody.KindWithdrawalIncluded: {custody.KindWithdrawalIncluded, custody.KindWithdrawalFinal, custody.KindWithdrawalRetracted},
+	KindFeeIncluded:                {KindFeeIncluded, KindFeeFinal, KindFeeRetracted},
+	KindUnauthorized:               {KindUnauthorized, KindUnauthorizedFinal, KindUnauthorizedRetracted},
 }
 
 func (m *Machine) observeMovement(o custody.Observation) ([]custody.Entry, error) {
@@ -104,7 +99,7 @@ func (m *Machine) finalEntries(o custody.Observation, seen *move) ([]custody.Ent
 	if seen.kind == KindDepositIncluded {
 		legs = append(negated(seen.legs), m.settled(o, seen.legs)...)
 	}
-	meaning := Meaning{Observation: o, Generation: seen.generation}
+	meaning := Meaning{Observation: o, Generation: seen.generation, Withdrawal: m.taken(o, seen)}
 	entries, err := one(entry(lives[seen.kind].final, suffix(seen.generation, "final"), meaning, legs))
 	if err != nil || seen.kind != KindFeeIncluded {
 		return entries, err
@@ -116,7 +111,7 @@ func (m *Machine) finalEntries(o custody.Observation, seen *move) ([]custody.Ent
 		return entries, nil
 	}
 	meaning.Withdrawal = h.ID
-	failed, err := entry(KindWithdrawalFailed, "#failed", meaning, m.holdLegs(h.WithdrawalHeld, false))
+	failed, err := entry(custody.KindWithdrawalFailed, "#failed", meaning, m.holdLegs(h.WithdrawalHeld, false))
 	return append(entries, failed), err
 }
 
@@ -139,13 +134,18 @@ func (m *Machine) retract(o custody.Observation, seen *move) ([]custody.Entry, e
 	if seen == nil || !seen.open {
 		return nil, nil // never booked, so there is nothing to take back
 	}
-	meaning := Meaning{Observation: o, Generation: seen.generation}
-	if seen.kind == KindWithdrawalIncluded {
-		meaning.Withdrawal = m.holds[slot{o.From, o.Nonce}].ID
-	}
+	meaning := Meaning{Observation: o, Generation: seen.generation, Withdrawal: m.taken(o, seen)}
 	e, err := entry(lives[seen.kind].retracted, suffix(seen.generation, "retracted"), meaning, negated(seen.legs))
 	e.Reverses = seen.entry
 	return one(e, err)
+}
+
+// taken is the id of the withdrawal that the movement took, if it did.
+func (m *Machine) taken(o custody.Observation, seen *move) string {
+	if h := m.holds[slot{o.From, o.Nonce}]; h != nil && seen.kind == custody.KindWithdrawalIncluded {
+		return h.ID
+	}
+	return ""
 }
 
 func negated(legs []custody.Leg) []custody.Leg {
@@ -221,7 +221,7 @@ func (m *Machine) outflow(o custody.Observation) (string, Meaning, []custody.Leg
 		meaning.Withdrawal = h.ID
 		client, err := m.ownerAccount(h.Client)
 		legs := append(m.holdLegs(h.WithdrawalHeld, false), both(client, from, o.Asset, custody.Settled, o.Amount.Neg())...)
-		return KindWithdrawalIncluded, meaning, legs, err
+		return custody.KindWithdrawalIncluded, meaning, legs, err
 	}
 	// Whom it is held for does not change: it is still owed. Where it is does.
 	to := custody.AtPlace(custody.GoneMissing, o.From)

@@ -188,7 +188,7 @@ func TestReorg(t *testing.T) {
 func (b *books) hold(id string, amount int64, nonce uint64, tx string) {
 	b.t.Helper()
 	h := custody.WithdrawalHeld{ID: id, Client: "bob", Asset: coin, Amount: custody.NewAmount(amount), From: pool, To: bobOutside, Nonce: nonce}
-	e, err := custody.FactEntry(custody.KindHeld, custody.Ref("hold/"+id), "test", start, h)
+	e, err := custody.FactEntry(custody.KindWithdrawalHeld, custody.Ref("hold/"+id), "test", start, h)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func (b *books) hold(id string, amount int64, nonce uint64, tx string) {
 		b.t.Fatal(err)
 	}
 	b.post(e)
-	b.fact(custody.KindSigned, custody.WithdrawalSigned{ID: id, From: pool, Nonce: nonce, Tx: tx})
+	b.fact(custody.KindWithdrawalSigned, custody.WithdrawalSigned{ID: id, From: pool, Nonce: nonce, Tx: tx})
 }
 
 func sent(ref string, to custody.Place, amount int64, nonce uint64, stage custody.Stage, block string) custody.Observation {
@@ -273,7 +273,7 @@ func TestFailedWithdrawal(t *testing.T) {
 	fee.Fee, fee.Evidence.Tx = true, "x"
 	b.observe(fee)
 	fee.Stage = custody.Final
-	if kinds := b.observe(fee); !slices.Equal(kinds, []string{settle.KindFeeFinal, settle.KindWithdrawalFailed}) {
+	if kinds := b.observe(fee); !slices.Equal(kinds, []string{settle.KindFeeFinal, custody.KindWithdrawalFailed}) {
 		t.Errorf("calls for %v", kinds)
 	}
 	b.expect("at:chain.wallet:eip155:1:0xB eip155:1/slip44:60 settled 98", "for:customer.cash:bob eip155:1/slip44:60 settled 100",

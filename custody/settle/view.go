@@ -93,14 +93,6 @@ func (m *Machine) Owner(id string) custody.OwnerKind { return m.owners[id] }
 // Booked is the owner in whose book an outside address stands, or empty.
 func (m *Machine) Booked(place custody.Place) string { return m.book[place] }
 
-// NextNonce is the first nonce of an address, not below from, that no hold uses.
-func (m *Machine) NextNonce(place custody.Place, from uint64) uint64 {
-	for m.holds[slot{place, from}] != nil {
-		from++
-	}
-	return from
-}
-
 func sorted[K comparable, V any](all map[K]V, key func(V) string) []V {
 	var out []V
 	for _, v := range all {

@@ -1,0 +1,161 @@
+package wallet
+
+import (
+	"fmt"
+	"slices"
+
+	"goodcontrol/custody"
+)
+
+// State is where a withdrawal stands. The list is closed:
+//
+//	requested ─▶ held ─▶ signed ─▶ included ─▶ settled
+//	    │          │        │         │
+//	    └──────────┴─▶ voided         └─▶ signed (the block was orphaned)
+//	                        └─▶ failed (it was mined and moved nothing)
+type State string
+
+// The states.
+const (
+	Requested State = "requested" // waits for approvals
+	Held      State = "held"      // approved; its property is on hold
+	SignedOff State = "signed"    // signed by the threshold signers, broadcast, not yet seen
+	Included  State = "included"  // seen in a block: the property is gone from the books
+	Completed State = "settled"   // final
+	Voided    State = "voided"    // given up before it was signed
+	Failed    State = "failed"    // mined, and moved nothing
+)
+
+// Withdrawal is one withdrawal and what became of it.
+type Withdrawal struct {
+	ID        string
+	State     State
+	Intent    Intent
+	Canonical []byte // of the intent
+	Hash      [32]byte
+	Reason    string // the maker's words
+	Approvals []Approval
+	Tx        string // hash, once signed
+	Raw       []byte // the signed transaction
+}
+
+// Open says whether the withdrawal may still use its nonce.
+func (w Withdrawal) Open() bool {
+	return w.State != Voided && w.State != Completed && w.State != Failed
+}
+
+// Request is what is sent to the signing parties.
+func (w Withdrawal) Request() Request {
+	return Request{Intent: w.Canonical, Approvals: w.Approvals}
+}
+
+// Withdrawals is the register of withdrawals: a fold of the journal. The zero
+// value is empty. It is not safe for concurrent use.
+type Withdrawals struct {
+	byID  map[string]*Withdrawal
+	order []string
+}
+
+// Apply folds one entry. Entries of other kinds change nothing.
+func (w *Withdrawals) Apply(e custody.Entry) error {
+	switch e.Kind {
+	case custody.KindWithdrawalRequested:
+		return w.request(e)
+	case custody.KindWithdrawalApproved:
+		f, err := custody.Fact[custody.WithdrawalApproved](e)
+		return w.change(e, f.ID, err, func(x *Withdrawal) {
+			x.Approvals = append(x.Approvals, Approval{Person: f.Person, Signature: f.Signature})
+		})
+	case custody.KindWithdrawalHeld:
+		f, err := custody.Fact[custody.WithdrawalHeld](e)
+		return w.change(e, f.ID, err, to(Held))
+	case custody.KindWithdrawalVoided:
+		f, err := custody.Fact[custody.WithdrawalVoided](e)
+		return w.change(e, f.ID, err, to(Voided))
+	case custody.KindWithdrawalSigned:
+		f, err := custody.Fact[custody.WithdrawalSigned](e)
+		return w.change(e, f.ID, err, func(x *Withdrawal) { x.State, x.Tx, x.Raw = SignedOff, f.Tx, f.Raw })
+	}
+	if state, ok := seen[e.Kind]; ok {
+		f, err := custody.Fact[struct {
+			Withdrawal string `json:"withdrawal"`
+		}](e)
+		return w.change(e, f.Withdrawal, err, to(state))
+	}
+	return nil
+}
+
+// seen is where a withdrawal stands after what the chain has shown of it.
+var seen = map[string]State{
+	custody.KindWithdrawalIncluded: Included, custody.KindWithdrawalRetracted: SignedOff,
+	custody.KindWithdrawalFinal: Completed, custody.KindWithdrawalFailed: Failed,
+}
+
+func to(s State) func(*Withdrawal) { return func(x *Withdrawal) { x.State = s } }
+
+func (w *Withdrawals) request(e custody.Entry) error {
+	f, err := custody.Fact[custody.WithdrawalRequested](e)
+	if err != nil {
+		return err
+	}
+	i, err := DecodeIntent(f.Intent)
+	if err != nil {
+		return fmt.Errorf("entry %s: %w", e.Ref, err)
+	}
+	if w.byID == nil {
+		w.byID = map[string]*Withdrawal{}
+	}
+	w.byID[f.ID] = &Withdrawal{
+		ID: f.ID, State: Requested, Intent: i, Canonical: f.Intent, Hash: HashIntent(f.Intent), Reason: f.Reason,
+	}
+	w.order = append(w.order, f.ID)
+	return nil
+}
+
+func (w *Withdrawals) change(e custody.Entry, id string, err error, change func(*Withdrawal)) error {
+	if err != nil {
+		return err
+	}
+	x := w.byID[id]
+	if x == nil {
+		return fmt.Errorf("entry %s (%s): withdrawal %q was never requested", e.Ref, e.Kind, id)
+	}
+	change(x)
+	return nil
+}
+
+// Find returns a withdrawal by its id.
+func (w *Withdrawals) Find(id string) (Withdrawal, bool) {
+	if x := w.byID[id]; x != nil {
+		return *x, true
+	}
+	return Withdrawal{}, false
+}
+
+// All lists every withdrawal in the order in which they were requested. What it
+// returns does not change with later entries.
+func (w *Withdrawals) All() []Withdrawal {
+	var all []Withdrawal
+	for _, id := range w.order {
+		x := *w.byID[id]
+		x.Approvals = slices.Clone(x.Approvals)
+		all = append(all, x)
+	}
+	return all
+}
+
+// NextNonce is the first nonce of an address, not below from, that no open
+// withdrawal uses.
+func (w *Withdrawals) NextNonce(place custody.Place, from uint64) (uint64, error) {
+	for _, x := range w.byID {
+		if !x.Open() || x.Intent.From != place {
+			continue
+		}
+		tx, err := DecodeTransaction(x.Intent.Transaction)
+		if err != nil {
+			return 0, fmt.Errorf("withdrawal %s: %w", x.ID, err)
+		}
+		from = max(from, tx.Nonce+1)
+	}
+	return from, nil
+}
