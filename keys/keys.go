@@ -1,0 +1,2 @@
+// Package keys holds private keys that no one machine holds.
+package keys

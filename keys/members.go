@@ -1,0 +1,127 @@
+package keys
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// NodeKey is the Ed25519 public key by which a member is known on the wire.
+type NodeKey [ed25519.PublicKeySize]byte
+
+// MarshalText writes the key in hexadecimal.
+func (k NodeKey) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, k[:]), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (k *NodeKey) UnmarshalText(b []byte) error {
+	if len(b) != 2*len(k) {
+		return fmt.Errorf("node key %q has %d digits; expected %d hexadecimal ones", b, len(b), 2*len(k))
+	}
+	if _, err := hex.Decode(k[:], b); err != nil {
+		return fmt.Errorf("node key %q: %w", b, err)
+	}
+	return nil
+}
+
+// Member is one party as the others know it.
+type Member struct {
+	ID   PartyID `json:"id" yaml:"id"`
+	Addr string  `json:"addr" yaml:"addr"` // host:port it listens on
+	Key  NodeKey `json:"key" yaml:"key"`
+}
+
+// Members is the group: the same in every party and in the coordinator.
+type Members struct {
+	Threshold   int      `json:"threshold" yaml:"threshold"` // m of m-of-n signers
+	Parties     []Member `json:"parties" yaml:"parties"`
+	Coordinator NodeKey  `json:"coordinator" yaml:"coordinator"`
+}
+
+// Check says what is wrong with the group, if anything.
+func (m Members) Check() error {
+	if n := len(m.Parties); m.Threshold < 2 || n < m.Threshold || n > 32 {
+		return fmt.Errorf("members: threshold is %d of %d parties; expected 2 <= m <= n <= 32", m.Threshold, n)
+	}
+	if m.Coordinator == (NodeKey{}) {
+		return fmt.Errorf("members: the coordinator has no key")
+	}
+	seen := map[NodeKey]PartyID{m.Coordinator: Coordinator}
+	ids := map[PartyID]bool{}
+	for _, p := range m.Parties {
+		if err := p.ID.Check(); err != nil {
+			return fmt.Errorf("members: %w", err)
+		}
+		if ids[p.ID] {
+			return fmt.Errorf("members: party %q is named twice", p.ID)
+		}
+		ids[p.ID] = true
+		if p.Key == (NodeKey{}) {
+			return fmt.Errorf("members: party %q has no key", p.ID)
+		}
+		if other, taken := seen[p.Key]; taken {
+			return fmt.Errorf("members: %q and %q have the same key; expected one each", other, p.ID)
+		}
+		seen[p.Key] = p.ID
+	}
+	return nil
+}
+
+// IDs returns the parties, sorted by name.
+func (m Members) IDs() []PartyID {
+	ids := make([]PartyID, 0, len(m.Parties))
+	for _, p := range m.Parties {
+		ids = append(ids, p.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// NodeKey returns the key of a party or of the coordinator.
+func (m Members) NodeKey(id PartyID) (NodeKey, bool) {
+	if id == Coordinator {
+		return m.Coordinator, true
+	}
+	p, ok := m.member(id)
+	return p.Key, ok
+}
+
+// Addr returns where a party listens.
+func (m Members) Addr(id PartyID) (string, bool) {
+	p, ok := m.member(id)
+	return p.Addr, ok
+}
+
+func (m Members) member(id PartyID) (Member, bool) {
+	i := slices.IndexFunc(m.Parties, func(p Member) bool { return p.ID == id })
+	if i < 0 {
+		return Member{}, false
+	}
+	return m.Parties[i], true
+}
+
+// Owner returns the member whose key it is.
+func (m Members) Owner(key NodeKey) (PartyID, bool) {
+	if key == m.Coordinator {
+		return Coordinator, true
+	}
+	for _, p := range m.Parties {
+		if p.Key == key {
+			return p.ID, true
+		}
+	}
+	return "", false
+}
+
+// Hash covers who the members are and how many must sign, not where they
+// listen. Parties that differ in it hold no session together.
+func (m Members) Hash() [32]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "goodcontrol/keys/members/v1 %d %x", m.Threshold, m.Coordinator)
+	for _, id := range m.IDs() {
+		key, _ := m.NodeKey(id)
+		fmt.Fprintf(h, " %s %x", id, key)
+	}
+	return [32]byte(h.Sum(nil))
+}
