@@ -36,8 +36,7 @@ func (e *Entry) AppendContent(b []byte) []byte {
 		b = appendString(b, l.Account.Name)
 		b = appendString(b, string(l.Asset))
 		b = append(b, byte(l.Layer))
-		b = binary.BigEndian.AppendUint64(b, uint64(l.Amount.hi))
-		b = binary.BigEndian.AppendUint64(b, l.Amount.lo)
+		b = l.Amount.Append(b)
 	}
 	b = appendString(b, string(e.Reverses))
 	b = e.Evidence.append(b)
@@ -53,6 +52,11 @@ func (v Evidence) append(b []byte) []byte {
 	b = appendString(b, v.BlockHash)
 	b = appendString(b, v.Tx)
 	return binary.BigEndian.AppendUint64(b, uint64(v.Log))
+}
+
+// Append appends the amount as 16 bytes, two's complement, big-endian.
+func (a Amount) Append(b []byte) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, uint64(a.hi)), a.lo)
 }
 
 func appendString(b []byte, s string) []byte {
