@@ -1,0 +1,164 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"goodcontrol/custody"
+)
+
+// draft is a block in the making: the changes that its entries make to a view,
+// kept beside the view until they are published. Posting and replay build the
+// same draft with the same apply; there is no other way to change a balance.
+type draft struct {
+	view    *View
+	changed []change // in the order first touched, which is the digest's
+	index   map[key]int
+	refs    map[custody.Ref]record // new, and those reversed
+	entries []custody.Entry
+	tree    tree
+	seq     uint64
+	at      int64 // when the newest entry was recorded, in nanoseconds
+}
+
+type change struct {
+	key     key
+	balance balance
+}
+
+func (v *View) draft() *draft {
+	return &draft{
+		view: v, index: make(map[key]int), refs: make(map[custody.Ref]record),
+		tree: v.tree, seq: v.seq, at: v.recorded,
+	}
+}
+
+// record is what is known of the entry with the given ref, in the draft or before.
+func (d *draft) record(ref custody.Ref) (record, bool) {
+	if r, ok := d.refs[ref]; ok {
+		return r, true
+	}
+	r, ok := d.view.refs[ref]
+	return r, ok
+}
+
+// apply folds one entry, whose canonical bytes are raw, into the draft. It
+// refuses what no journal may hold; after an error the draft is to be dropped.
+func (d *draft) apply(e *custody.Entry, content [32]byte, raw []byte) error {
+	if err := e.Check(); err != nil {
+		return err
+	}
+	recorded := e.Recorded.UnixNano()
+	if e.Seq != d.seq+1 || recorded <= d.at {
+		return fmt.Errorf("entry %s: sequence %d at %s, expected %d after %s",
+			e.Ref, e.Seq, e.Recorded, d.seq+1, time.Unix(0, d.at).UTC())
+	}
+	if old, ok := d.record(e.Ref); ok {
+		return fmt.Errorf("%w: %s is entry %d already", ErrRefConflict, e.Ref, old.seq)
+	}
+	if err := d.reverse(e); err != nil {
+		return err
+	}
+	for i := range e.Legs {
+		if err := d.add(&e.Legs[i]); err != nil {
+			return fmt.Errorf("entry %s, leg %d: %w", e.Ref, i+1, err)
+		}
+	}
+	if err := d.tree.add(tlog.RecordHash(raw)); err != nil {
+		return err
+	}
+	d.refs[e.Ref] = record{seq: e.Seq, recorded: recorded, content: content}
+	d.entries = append(d.entries, *e)
+	d.seq, d.at = e.Seq, recorded
+	return nil
+}
+
+// reverse marks the entry that e takes back, if it takes one back.
+func (d *draft) reverse(e *custody.Entry) error {
+	if e.Reverses == "" {
+		return nil
+	}
+	r, ok := d.record(e.Reverses)
+	if !ok {
+		return fmt.Errorf("entry %s: %w: it reverses %s, which does not exist", e.Ref, ErrReversal, e.Reverses)
+	}
+	if r.reversedBy != 0 {
+		return fmt.Errorf("entry %s: %w: it reverses %s, which entry %d has reversed", e.Ref, ErrReversal, e.Reverses, r.reversedBy)
+	}
+	r.reversedBy = e.Seq
+	d.refs[e.Reverses] = r
+	return nil
+}
+
+func (d *draft) add(l *custody.Leg) error {
+	b := d.balance(d.view.key(l.Account, l.Asset))
+	sum, ok := &b.settled, false
+	if l.Layer == custody.Pending {
+		sum = &b.pending
+	}
+	if *sum, ok = sum.Add(l.Amount); !ok {
+		return fmt.Errorf("%s: adding %s %s overflows", l.Account, l.Amount, l.Asset)
+	}
+	return nil
+}
+
+// balance is the balance of a key in the draft, to be changed in place.
+func (d *draft) balance(k key) *balance {
+	i, ok := d.index[k]
+	if !ok {
+		i = len(d.changed)
+		d.changed = append(d.changed, change{key: k, balance: d.view.balances[k]})
+		d.index[k] = i
+	}
+	return &d.changed[i].balance
+}
+
+// digest is the digest of the state after the draft.
+func (d *draft) digest() [32]byte {
+	b := append([]byte("goodcontrol state 1\n"), d.view.head.State[:]...)
+	b = binary.AppendUvarint(b, uint64(len(d.changed)))
+	for _, c := range d.changed {
+		account, asset := d.view.names(c.key)
+		b = append(b, byte(account.Type))
+		b = appendString(b, account.Name)
+		b = appendString(b, string(asset))
+		b = c.balance.settled.Append(b)
+		b = c.balance.pending.Append(b)
+	}
+	return sha256.Sum256(b)
+}
+
+// publish makes the draft part of its view, for all readers at once, with the head
+// and the cursors of its block. The caller has made sure that the block is durable.
+func (d *draft) publish(head Head, cursors map[string][]byte) {
+	v := d.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d.merge()
+	for source, value := range cursors {
+		v.cursors[source] = slices.Clone(value)
+	}
+	v.recorded = head.Time.UnixNano()
+	v.head = head
+	v.sizes = append(v.sizes, head.Size)
+}
+
+// merge makes the entries of the draft part of its view.
+func (d *draft) merge() {
+	v := d.view
+	for _, c := range d.changed {
+		if c.balance.isZero() {
+			delete(v.balances, c.key)
+		} else {
+			v.balances[c.key] = c.balance
+		}
+	}
+	maps.Copy(v.refs, d.refs)
+	v.tree, v.seq, v.recorded = d.tree, d.seq, d.at
+}
