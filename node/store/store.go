@@ -1,0 +1,334 @@
+// Package store keeps the node's journal on disk.
+//
+// A [Store] is a ledger.Journal on Badger: one value per block, synced before the
+// append returns. Badger is not believed. One flipped bit in its write-ahead file
+// makes it open without an error and without what stood behind that bit, so the
+// head of every block is also written to a [Witness], a small file of its own with
+// its own sync, on another disk if one is given. A block is acknowledged when it is
+// in both. A store that is behind its witness, or whose chain does not lead to what
+// the witness saw, refuses to open and says what is missing.
+//
+// The store keeps nothing but the journal: sources' cursors are in the blocks, and
+// everything else is a fold of them. It never deletes or rewrites a block, never
+// decides what an entry means, and never goes on after an append whose outcome it
+// does not know: it has to be opened again.
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"goodcontrol/custody/ledger"
+)
+
+// Options say where the journal is kept.
+type Options struct {
+	// Dir is the journal's folder, which is made if it is not there. One process
+	// at a time may have it open.
+	Dir string
+	// Witness is the path of the witness file, best on another disk. Empty puts
+	// it into Dir, where it still guards against all but the loss of that disk.
+	Witness string
+	// MinFree is how many bytes must be free on the disk of Dir for an append.
+	// Badger writes through memory maps and does not survive a full disk, so the
+	// store stops before that. Zero means DefaultMinFree.
+	MinFree uint64
+	// AcceptHead takes the place of a witness that is lost or unreadable: the
+	// hash of the head that the store has, which a person has compared with a
+	// checkpoint, an export or another copy. A new witness is then made from the
+	// store. It is refused if the store's head has another hash.
+	AcceptHead [32]byte
+	// Log takes what Badger and the store have to say. Nil discards it.
+	Log *slog.Logger
+}
+
+// DefaultMinFree is room for Badger's two memory tables, their files, and a
+// compaction of a few tables.
+const DefaultMinFree = 512 << 20
+
+// Store is a journal on disk. Its methods may be called from any goroutine.
+type Store struct {
+	dir     string
+	minFree uint64
+	lock    *lock
+	db      *badger.DB
+	folder  *folder
+	witness *Witness
+	steps   steps
+
+	mu     sync.Mutex // held by Append throughout
+	head   ledger.Head
+	failed error // the append after which the outcome is unknown
+}
+
+var _ ledger.Journal = (*Store)(nil)
+
+// steps are the durable steps of an append, in order. Tests make each of them fail.
+type steps struct {
+	commit func(key, value []byte) error // into Badger
+	folder func() error                  // the names of Badger's files
+	attest func(ledger.Head) error       // into the witness
+}
+
+// Open opens the journal, or makes an empty one, and holds it against its witness.
+func Open(o Options) (*Store, error) {
+	s, err := open(o)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal in %s: %w", o.Dir, err)
+	}
+	return s, nil
+}
+
+func open(o Options) (_ *Store, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MinFree == 0 {
+		o.MinFree = DefaultMinFree
+	}
+	if o.Witness == "" {
+		o.Witness = filepath.Join(o.Dir, "witness")
+	}
+	if err := os.MkdirAll(filepath.Join(o.Dir, "blocks"), 0o700); err != nil {
+		return nil, err
+	}
+	s := &Store{dir: o.Dir, minFree: o.MinFree}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.lock, err = takeLock(o.Dir); err != nil {
+		return nil, err
+	}
+	if err := s.room(); err != nil {
+		return nil, err
+	}
+	if s.db, err = badger.Open(badgerOptions(filepath.Join(o.Dir, "blocks"), o.Log)); err != nil {
+		return nil, err
+	}
+	if s.folder, err = openFolder(filepath.Join(o.Dir, "blocks")); err != nil {
+		return nil, err
+	}
+	if s.head, err = s.newest(); err != nil {
+		return nil, err
+	}
+	if s.witness, err = s.meetWitness(o); err != nil {
+		return nil, err
+	}
+	s.steps = steps{commit: s.commit, folder: s.folder.sync, attest: s.witness.Attest}
+	return s, syncFolder(o.Dir)
+}
+
+// badgerOptions are set for few, large, final values: nothing is compressed or
+// cached, nothing is ever overwritten, and one goroutine writes.
+func badgerOptions(dir string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithMemTableSize(32 << 20).
+		WithNumMemtables(2).
+		WithBaseTableSize(8 << 20).
+		WithCompression(0).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(16 << 20).
+		WithNumCompactors(2).
+		WithDetectConflicts(false).
+		WithValueLogFileSize(16 << 20).
+		WithMetricsEnabled(false).
+		WithLogger(quiet{log})
+}
+
+// Close releases the folder. Everything acknowledged is durable without it.
+func (s *Store) Close() error {
+	var errs []error
+	if s.witness != nil {
+		errs = append(errs, s.witness.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.folder != nil {
+		errs = append(errs, s.folder.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Head is where the chain ends.
+func (s *Store) Head(context.Context) (ledger.Head, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.head, nil
+}
+
+// Append adds a block behind the head. When it returns without an error the block
+// is in Badger and its head in the witness, both synced.
+func (s *Store) Append(ctx context.Context, b ledger.Block) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil {
+		return fmt.Errorf("an earlier append had an unknown outcome, the journal must be opened again: %w", s.failed)
+	}
+	if err := s.head.Check(b); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ledger.ErrNotAppended, err)
+	}
+	if err := s.room(); err != nil {
+		return err
+	}
+	value, err := b.AppendBinary(make([]byte, 0, b.EncodedSize()))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ledger.ErrNotAppended, err)
+	}
+	head := b.Head()
+	if err := s.keep(head, value); err != nil {
+		s.failed = err
+		return err
+	}
+	s.head = head
+	return nil
+}
+
+// keep takes the durable steps in their order. The witness is last: what it has
+// seen was in Badger, and so a store without it has lost it.
+func (s *Store) keep(head ledger.Head, value []byte) error {
+	if err := s.steps.commit(blockKey(head.Number), value); err != nil {
+		return fmt.Errorf("committing block %d: %w", head.Number, err)
+	}
+	if err := s.steps.folder(); err != nil {
+		return fmt.Errorf("syncing the folder of block %d: %w", head.Number, err)
+	}
+	if err := s.steps.attest(head); err != nil {
+		return fmt.Errorf("witnessing block %d: %w", head.Number, err)
+	}
+	return nil
+}
+
+func (s *Store) commit(key, value []byte) error {
+	return s.db.Update(func(txn *badger.Txn) error { return txn.Set(key, value) })
+}
+
+// room refuses to write to a disk that is nearly full.
+func (s *Store) room() error {
+	free, err := freeBytes(s.dir)
+	if err != nil {
+		return fmt.Errorf("%w: asking for the free space of %s: %w", ledger.ErrNotAppended, s.dir, err)
+	}
+	if free < s.minFree {
+		return fmt.Errorf("%w: the disk of %s has %d bytes free, %d are needed", ledger.ErrNotAppended, s.dir, free, s.minFree)
+	}
+	return nil
+}
+
+// Read calls fn for each block from number from to the head.
+func (s *Store) Read(ctx context.Context, from uint64, fn func(ledger.Block) error) error {
+	s.mu.Lock()
+	last := s.head.Number
+	s.mu.Unlock()
+	return s.read(ctx, max(from, 1), last, fn)
+}
+
+func (s *Store) read(ctx context.Context, from, last uint64, fn func(ledger.Block) error) error {
+	return s.db.View(func(txn *badger.Txn) error {
+		options := badger.DefaultIteratorOptions
+		options.PrefetchSize = 8 // blocks are large
+		options.Prefix = blockPrefix()
+		it := txn.NewIterator(options)
+		defer it.Close()
+		next := from
+		for it.Seek(blockKey(from)); it.Valid() && next <= last; it.Next() {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			b, err := decodeItem(it.Item(), next)
+			if err != nil {
+				return err
+			}
+			if err := fn(b); err != nil {
+				return err
+			}
+			next++
+		}
+		if next <= last {
+			return fmt.Errorf("block %d is missing, the head is block %d", next, last)
+		}
+		return nil
+	})
+}
+
+// newest is the head according to Badger.
+func (s *Store) newest() (ledger.Head, error) {
+	var head ledger.Head
+	err := s.db.View(func(txn *badger.Txn) error {
+		options := badger.DefaultIteratorOptions
+		options.Reverse, options.PrefetchValues = true, false
+		it := txn.NewIterator(options)
+		defer it.Close()
+		it.Rewind()
+		if !it.Valid() {
+			return nil
+		}
+		number, err := parseBlockKey(it.Item().Key())
+		if err != nil {
+			return err
+		}
+		b, err := decodeItem(it.Item(), number)
+		if err != nil {
+			return err
+		}
+		head = b.Head()
+		return nil
+	})
+	return head, err
+}
+
+// hashOf is the hash of one block.
+func (s *Store) hashOf(number uint64) (hash [32]byte, err error) {
+	err = s.read(context.Background(), number, number, func(b ledger.Block) error {
+		hash = b.Hash()
+		return nil
+	})
+	return hash, err
+}
+
+// decodeItem reads a block which should have the given number.
+func decodeItem(item *badger.Item, number uint64) (ledger.Block, error) {
+	if got, err := parseBlockKey(item.Key()); err != nil || got != number {
+		return ledger.Block{}, fmt.Errorf("block %d is missing: key %x stands in its place", number, item.Key())
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return ledger.Block{}, fmt.Errorf("reading block %d: %w", number, err)
+	}
+	b, err := ledger.DecodeBlock(value)
+	if err != nil {
+		return ledger.Block{}, fmt.Errorf("reading block %d: %w", number, err)
+	}
+	if b.Number != number {
+		return ledger.Block{}, fmt.Errorf("block %d stands under the key of block %d", b.Number, number)
+	}
+	return b, nil
+}
+
+func blockPrefix() []byte { return []byte("block/") }
+
+func blockKey(number uint64) []byte { return binary.BigEndian.AppendUint64(blockPrefix(), number) }
+
+func parseBlockKey(key []byte) (uint64, error) {
+	if n := len(blockPrefix()); len(key) == n+8 && string(key[:n]) == string(blockPrefix()) {
+		return binary.BigEndian.Uint64(key[n:]), nil
+	}
+	return 0, fmt.Errorf("key %x is not that of a block", key)
+}
