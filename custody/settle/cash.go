@@ -27,6 +27,12 @@ func (m *Machine) observeCash(o custody.Observation) ([]custody.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if before, booked := m.cash[o.Ref]; booked {
+		if before != amount {
+			return nil, fmt.Errorf("booked before as %s, now said to be %s", before, amount)
+		}
+		return nil, nil // another statement tells of the same movement
+	}
 	kind := KindCashCredit
 	if amount.Sign() < 0 {
 		kind = KindCashDebit

@@ -147,6 +147,14 @@ func (m *Machine) dropOutflow(ref custody.Ref) {
 	m.outflows = slices.DeleteFunc(m.outflows, func(o Outflow) bool { return o.Ref == ref })
 }
 
+func (m *Machine) keepCash(f Meaning) {
+	amount := f.Observation.Amount
+	if f.Observation.To == "" {
+		amount = amount.Neg()
+	}
+	m.cash[f.Observation.Ref] = amount
+}
+
 func (m *Machine) keepHolding(o custody.Observation) {
 	m.holdings[holdingKey{o.To, o.Asset}] = custody.Holding{
 		Place: o.To, Asset: o.Asset, Amount: o.Amount, AsOf: o.Effective, Source: o.Source, Evidence: o.Evidence,

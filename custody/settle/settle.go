@@ -45,6 +45,7 @@ type Machine struct {
 	holds    map[slot]*hold
 	expected []custody.TransferExpected
 	outflows []Outflow
+	cash     map[custody.Ref]custody.Amount // bank movements booked, by what they added
 
 	at       map[spot]custody.Amount // settled, AT side only
 	holdings map[holdingKey]custody.Holding
@@ -94,6 +95,7 @@ func New() *Machine {
 		book:      map[custody.Place]string{},
 		moves:     map[custody.Ref]*move{},
 		holds:     map[slot]*hold{},
+		cash:      map[custody.Ref]custody.Amount{},
 		at:        map[spot]custody.Amount{},
 		holdings:  map[holdingKey]custody.Holding{},
 		frozen:    map[holdingKey]bool{},

@@ -315,6 +315,13 @@ func TestCash(t *testing.T) {
 		})
 	}
 	b := newBooks(t)
+	b.observe(cash("1", "ACCT/alice", "", bank, 5))
+	if again := b.observe(cash("1", "ACCT/alice", "", bank, 5)); again != nil {
+		t.Errorf("the same movement in another statement calls for %v", again)
+	}
+	if _, err := b.m.Observe(cash("1", "ACCT/alice", "", bank, 6)); err == nil {
+		t.Error("the same movement with another amount, want an error")
+	}
 	other := cash("1", "ACCT/alice", "", bank, 5)
 	other.Source = "another bank"
 	for _, o := range []custody.Observation{other, cash("1", "ACCT/alice", "", "bank:999", 5)} {
