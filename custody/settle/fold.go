@@ -73,6 +73,11 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	KindFrozen:           fact(func(m *Machine, f Meaning) { m.frozen[holdingKey{f.Observation.To, f.Observation.Asset}] = true }),
 	KindUnfrozen:         fact(func(m *Machine, f Meaning) { delete(m.frozen, holdingKey{f.Observation.To, f.Observation.Asset}) }),
 
+	KindCashCredit:   fact((*Machine).keepCash),
+	KindCashDebit:    fact((*Machine).keepCash),
+	KindCashSuspense: fact((*Machine).keepCash),
+	KindCashMissing:  fact((*Machine).keepCash),
+
 	KindDepositIncluded:             included(nil),
 	custody.KindWithdrawalIncluded:  included(func(m *Machine, f Meaning) { m.take(f, true) }),
 	KindFeeIncluded:                 included(nil),
