@@ -1,0 +1,134 @@
+package chainwatch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"goodcontrol/custody"
+)
+
+// sweep is the reading of every watched address in turn, for what changes without a
+// trace in any block: internal transfers, a rebase, an issuer's silent burn. It is
+// kept in memory only: a follower that starts sweeps first.
+type sweep struct {
+	at    int    // index in the watch set of the next address to read
+	next  uint64 // height from which on it begins again
+	known map[holding]custody.Amount
+}
+
+// sweepDelta is what an advance changes of the sweep.
+type sweepDelta struct {
+	at    int
+	next  uint64
+	known map[holding]custody.Amount
+}
+
+func (s *sweep) commit(a *advance) {
+	if !a.read {
+		return
+	}
+	s.at, s.next = a.swept.at, a.swept.next
+	if s.known == nil {
+		s.known = make(map[holding]custody.Amount)
+	}
+	for k, amount := range a.swept.known {
+		s.known[k] = amount
+	}
+}
+
+// readBalances reads the balances that are due, then goes on with the sweep. It does
+// so only at the source's tip: clients forget the state of older blocks.
+func (a *advance) readBalances(ctx context.Context) error {
+	tip := a.head.Tip()
+	if tip.Hash != a.latest.Hash {
+		return nil
+	}
+	addresses := sortedAddresses(a.due)
+	addresses = addresses[:min(len(addresses), a.f.MaxBalances)]
+	due := len(addresses)
+	for _, address := range a.sweepOn(a.f.MaxBalances - due) {
+		if _, ok := a.due[address]; !ok {
+			addresses = append(addresses, address)
+		}
+	}
+	if len(addresses) == 0 {
+		return nil
+	}
+	balances, err := a.f.Source.Balances(ctx, tip.BlockID, addresses)
+	if err != nil {
+		return fmt.Errorf("reading balances of %d addresses at block %s: %w", len(addresses), tip.BlockID, err)
+	}
+	a.read = true
+	for _, b := range balances {
+		a.observeBalance(b)
+		a.observeCondition(b)
+	}
+	for _, address := range addresses[:due] {
+		delete(a.due, address)
+	}
+	return nil
+}
+
+// sweepOn takes at most room addresses for the sweep.
+func (a *advance) sweepOn(room int) []common.Address {
+	s := a.f.sweep
+	a.swept = sweepDelta{at: s.at, next: s.next, known: make(map[holding]custody.Amount)}
+	number := a.head.Tip().Number
+	if s.at >= a.f.Watch.Len() && number >= s.next {
+		a.swept.at = 0
+	}
+	if a.swept.at == 0 {
+		a.swept.next = number + a.f.SweepEvery
+	}
+	addresses := a.f.Watch.slice(a.swept.at, room)
+	a.swept.at += len(addresses)
+	return addresses
+}
+
+// observeBalance says what is at an address. What the sweep finds unchanged is not
+// said again.
+func (a *advance) observeBalance(b Balance) {
+	key := holding{b.Address, b.Asset}
+	_, due := a.due[b.Address]
+	if known, ok := a.f.sweep.known[key]; ok && known == b.Amount && !due {
+		return
+	}
+	a.swept.known[key] = b.Amount
+	o := a.stateOf(b, "balance")
+	o.Kind, o.Amount = custody.Balance, b.Amount
+	a.observations = append(a.observations, o)
+	a.head.touchTip(b.Address)
+}
+
+// observeCondition says when an issuer has frozen an address, or lifted that.
+func (a *advance) observeCondition(b Balance) {
+	key := holding{b.Address, b.Asset}
+	if _, was := a.frozen[key]; was == b.Frozen {
+		return
+	}
+	o := a.stateOf(b, "condition")
+	o.Kind, o.Condition = custody.StateChange, custody.Unfrozen
+	delete(a.frozen, key)
+	if b.Frozen {
+		o.Condition = custody.Frozen
+		a.frozen[key] = struct{}{}
+	}
+	a.observations = append(a.observations, o)
+	a.head.touchTip(b.Address)
+}
+
+// stateOf begins an observation of an address after the tip.
+func (a *advance) stateOf(b Balance, what string) custody.Observation {
+	chain, tip := a.f.Source.Chain(), a.head.Tip()
+	return custody.Observation{
+		Ref:       custody.Ref(fmt.Sprintf("%s/%s/%s/%s/%s", chain, what, b.Address.Hex(), b.Asset, tip.Hash.Hex())),
+		Stage:     custody.Included,
+		Source:    chain,
+		Asset:     b.Asset,
+		To:        PlaceOf(chain, b.Address),
+		Effective: tip.Time,
+		Evidence:  custody.Evidence{Chain: chain, Block: tip.Number, BlockHash: tip.Hash.Hex(), Log: -1},
+	}
+}

@@ -1,0 +1,111 @@
+package chainwatch
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"goodcontrol/custody"
+)
+
+// cursorVersion changes when a cursor of an older program can no longer be read.
+const cursorVersion = 1
+
+// holding is one address and one asset.
+type holding struct {
+	Address common.Address  `json:"address"`
+	Asset   custody.AssetID `json:"asset"`
+}
+
+// position is everything a follower must not forget: the chain from the last final
+// block on, with the movements that a reorganisation would retract; the addresses
+// whose balance is still to be read; the holdings known to be frozen.
+type position struct {
+	head   *Head
+	due    map[common.Address]struct{}
+	frozen map[holding]struct{}
+	saved  bool // a cursor of it has been emitted
+}
+
+func newPosition(anchor Header) *position {
+	return &position{head: NewHead(anchor), due: make(map[common.Address]struct{}), frozen: make(map[holding]struct{})}
+}
+
+func (p *position) clone() *position {
+	return &position{head: p.head.clone(), due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true}
+}
+
+type cursorJSON struct {
+	Version  int              `json:"v"`
+	Chain    string           `json:"chain"`
+	Blocks   []Block          `json:"blocks"`
+	Safe     int              `json:"safe"`
+	Due      []common.Address `json:"due,omitempty"`
+	Frozen   []holding        `json:"frozen,omitempty"`
+	Violated string           `json:"violated,omitempty"`
+}
+
+func (p *position) encode(chain string) ([]byte, error) {
+	c := cursorJSON{
+		Version: cursorVersion, Chain: chain, Blocks: p.head.blocks, Safe: p.head.safe,
+		Due:    sortedAddresses(p.due),
+		Frozen: slices.SortedFunc(maps.Keys(p.frozen), compareHoldings),
+	}
+	if err := p.head.violated; err != nil {
+		c.Violated = err.Error()
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encoding cursor: %w", err)
+	}
+	return data, nil
+}
+
+func sortedAddresses(set map[common.Address]struct{}) []common.Address {
+	return slices.SortedFunc(maps.Keys(set), common.Address.Cmp)
+}
+
+func compareHoldings(a, b holding) int {
+	return cmp.Or(a.Address.Cmp(b.Address), cmp.Compare(a.Asset, b.Asset))
+}
+
+// decodePosition reads a cursor of the given chain.
+func decodePosition(chain string, data []byte) (*position, error) {
+	var c cursorJSON
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("decoding cursor: %w", err)
+	}
+	switch {
+	case c.Version != cursorVersion:
+		return nil, fmt.Errorf("cursor is of version %d, expected %d", c.Version, cursorVersion)
+	case c.Chain != chain:
+		return nil, fmt.Errorf("cursor is of chain %q, expected %q", c.Chain, chain)
+	case len(c.Blocks) == 0:
+		return nil, errors.New("cursor has no block")
+	case c.Safe < 0 || c.Safe >= len(c.Blocks):
+		return nil, fmt.Errorf("cursor says that block %d of %d is safe", c.Safe, len(c.Blocks))
+	}
+	p := newPosition(c.Blocks[0].Header)
+	p.saved = true
+	for _, b := range c.Blocks[1:] {
+		if err := p.head.Connect(b); err != nil {
+			return nil, fmt.Errorf("cursor: %w", err)
+		}
+	}
+	p.head.safe = c.Safe
+	for _, a := range c.Due {
+		p.due[a] = struct{}{}
+	}
+	for _, h := range c.Frozen {
+		p.frozen[h] = struct{}{}
+	}
+	if c.Violated != "" {
+		p.head.violated = fmt.Errorf("%w (as recorded): %s", ErrFinalityViolated, c.Violated)
+	}
+	return p, nil
+}

@@ -1,0 +1,194 @@
+// Package ethrpc reaches an Ethereum chain over JSON-RPC. It is a chainwatch.Source,
+// and has what a wallet needs to send a signed transaction.
+//
+// It believes no endpoint: whatever it hands out as a Source has been checked by
+// package evm against the hash of the block it is about. An endpoint whose answer
+// fails is cordoned: it is asked only when all others fail. eth_getLogs is not used.
+//
+// It never holds a key, never signs, never decides what is final, and never takes an
+// error or an empty answer for the absence of something.
+package ethrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"goodcontrol/chainwatch"
+	"goodcontrol/chainwatch/evm"
+)
+
+// Token is a token contract that is listed: its transfers are credited.
+type Token struct {
+	Contract common.Address
+	// Layout, where it is known, lets balances and freezes be proven. Without it
+	// transfers are seen but no balance is.
+	Layout *evm.TokenLayout
+}
+
+// Config says how to reach a chain and what to look for.
+type Config struct {
+	// ChainID is the EIP-155 id that every endpoint must report.
+	ChainID uint64
+	// Endpoints are http, https, ws or wss URLs, the preferred one first.
+	Endpoints []string
+	// Tokens are the listed tokens. Others are quarantined.
+	Tokens []Token
+	// Timeout bounds one request (default 20 s), MaxResponse the bytes of one
+	// answer (default 64 MiB).
+	Timeout     time.Duration
+	MaxResponse int64
+	// MaxGas bounds what EstimateGas returns (default 1,000,000).
+	MaxGas uint64
+}
+
+// Client talks to the endpoints of one chain. It may be used by several goroutines.
+type Client struct {
+	config    Config
+	chain     string
+	tokens    map[common.Address]Token
+	endpoints []*endpoint
+	transport *http.Transport
+
+	mu        sync.Mutex
+	preferred *endpoint
+	headers   map[common.Hash]*types.Header
+	recent    []common.Hash // keys of headers, oldest first
+}
+
+var _ chainwatch.Source = (*Client)(nil)
+
+// endpoint is one server. Its flags are guarded by Client.mu.
+type endpoint struct {
+	url      string
+	rpc      *rpc.Client
+	checked  bool // it has reported the right chain id
+	cordoned error
+}
+
+// Dial prepares the endpoints and asks them for their chain id. One that cannot be
+// reached is asked again before it is first used; one of another chain is an error.
+// Dial fails when no endpoint can be reached. The caller closes the client.
+func Dial(ctx context.Context, config Config) (*Client, error) {
+	if config.ChainID == 0 || len(config.Endpoints) == 0 {
+		return nil, errors.New("a chain needs a chain id and an endpoint")
+	}
+	if config.Timeout == 0 {
+		config.Timeout = 20 * time.Second
+	}
+	if config.MaxResponse == 0 {
+		config.MaxResponse = 64 << 20
+	}
+	if config.MaxGas == 0 {
+		config.MaxGas = 1_000_000
+	}
+	c := &Client{
+		config: config, chain: fmt.Sprintf("eip155:%d", config.ChainID),
+		tokens:    make(map[common.Address]Token),
+		headers:   make(map[common.Hash]*types.Header),
+		transport: newTransport(config.Endpoints),
+	}
+	for _, t := range config.Tokens {
+		c.tokens[t.Contract] = t
+	}
+	if err := c.dialAll(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Client) dialAll(ctx context.Context) error {
+	var unreachable error
+	reached := 0
+	for _, url := range c.config.Endpoints {
+		ep := &endpoint{url: url}
+		c.endpoints = append(c.endpoints, ep)
+		err := c.use(ctx, ep)
+		switch {
+		case errors.Is(err, errOtherChain):
+			return err
+		case err != nil:
+			unreachable = errors.Join(unreachable, err)
+		default:
+			reached++
+		}
+	}
+	if reached == 0 {
+		return fmt.Errorf("no endpoint of %s can be reached: %w", c.chain, unreachable)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ep := range c.endpoints {
+		if ep.rpc != nil {
+			ep.rpc.Close()
+		}
+	}
+	c.transport.CloseIdleConnections()
+}
+
+// Chain is the chain's CAIP-2 name.
+func (c *Client) Chain() string { return c.chain }
+
+// Cordoned lists the endpoints that delivered data which do not verify, with why.
+func (c *Client) Cordoned() map[string]error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(map[string]error)
+	for _, ep := range c.endpoints {
+		if ep.cordoned != nil {
+			out[ep.url] = ep.cordoned
+		}
+	}
+	return out
+}
+
+// maxHeaders bounds the verified headers that are remembered: enough for the blocks
+// that are not yet final.
+const maxHeaders = 128
+
+func (c *Client) remember(h *types.Header) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hash := h.Hash()
+	if _, ok := c.headers[hash]; ok {
+		return
+	}
+	if len(c.recent) == maxHeaders {
+		delete(c.headers, c.recent[0])
+		c.recent = slices.Delete(c.recent, 0, 1)
+	}
+	c.headers[hash] = h
+	c.recent = append(c.recent, hash)
+}
+
+func (c *Client) remembered(hash common.Hash) *types.Header {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.headers[hash]
+}
+
+// newTransport compresses nothing when every endpoint is on this machine: unpacking
+// costs more than it saves there.
+func newTransport(urls []string) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 8
+	t.DisableCompression = !slices.ContainsFunc(urls, func(url string) bool {
+		return !strings.Contains(url, "://127.0.0.1") && !strings.Contains(url, "://localhost") && !strings.Contains(url, "://[::1]")
+	})
+	return t
+}

@@ -1,0 +1,67 @@
+package chainwatch
+
+import "time"
+
+// State is what a follower is doing.
+type State string
+
+// The states of a follower.
+const (
+	Starting  State = "starting"
+	Following State = "following"
+	Failing   State = "failing"  // the last poll failed; it is tried again
+	Violated  State = "violated" // something final was contradicted; it has stopped
+)
+
+// Health is the state and the age of what a follower knows.
+type Health struct {
+	State State `json:"state"`
+	// Head, Safe and Final are the chain as last committed; HeadTime is the time in
+	// the head's block.
+	Head     BlockID   `json:"head"`
+	Safe     BlockID   `json:"safe"`
+	Final    BlockID   `json:"final"`
+	HeadTime time.Time `json:"head_time"`
+	// Polled is when the source last answered everything it was asked.
+	Polled time.Time `json:"polled"`
+	// LastError is the error of the last poll that failed, and LastErrorAt when.
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Quarantined counts transfers of assets that are not listed.
+	Quarantined uint64 `json:"quarantined"`
+}
+
+// Health tells the follower's state. It may be called from any goroutine.
+func (f *Follower) Health() Health {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+func (f *Follower) setState(s State) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.State = s
+}
+
+func (f *Follower) failed(state State, err error) {
+	now := f.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.State, f.state.LastError, f.state.LastErrorAt = state, err.Error(), now
+}
+
+func (f *Follower) succeeded() {
+	now := f.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.State, f.state.Polled = Following, now
+}
+
+// show publishes the position.
+func (f *Follower) show() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.pos.head
+	f.state.Head, f.state.Safe, f.state.Final, f.state.HeadTime = h.Tip().BlockID, h.Safe(), h.Final(), h.Tip().Time
+}
