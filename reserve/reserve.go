@@ -1,0 +1,24 @@
+// Package reserve is Rule 15c3-3 and Rule 15c3-1 as code: how much of what a
+// broker-dealer owes its customers must lie in the Special Reserve Bank Account,
+// whether it does, and whether customers' securities are in good control.
+//
+//	15c3-3a, items 1 to 15   lines.go     what in the books feeds which line
+//	15c3-3a, line 16         formula.go   Compute: totals, reduction, requirement
+//	15c3-3(e)(1), (5), (f)   deposit.go   what counts as deposited
+//	15c3-3(e)(3)             schedule.go  when it is due
+//	15c3-3(b), (c), (d)      control.go   possession or control
+//	15c3-1(a), 17a-11        netcapital.go
+//
+// From the books: [FromPositions] recomputes every line from positions, slowly and
+// plainly; [Tracker] keeps the same lines as each journal entry is folded in, and a
+// test holds the two equal. From a file: [ParseLineItems], [ParseNetCapital].
+//
+// Three things hold throughout. A figure that cannot be known is an error, never a
+// zero. Where the books cannot prove a debit or a deposit, it does not count; where
+// they cannot disprove a credit, it does. And digital currency is of a type that has
+// no way into a sum of deposits.
+//
+// The package does no I/O but reading the rule packs built into it, reads no
+// clock, uses no floating point, and never decides who is a customer: the type of an
+// account says so. Rates, ages and thresholds are data of the rule packs.
+package reserve
