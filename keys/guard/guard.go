@@ -163,6 +163,9 @@ func opening(what string, parts [][]byte, points int) error {
 // hashLimit is above every 256-bit hash, commitment and blinding number.
 var hashLimit = new(big.Int).Lsh(one, 256)
 
+// modulusLimit is above every modulus.
+var modulusLimit = new(big.Int).Lsh(one, modulusBits)
+
 // scalar reads a number from 1 to the group order.
 func scalar(what string, b []byte) error {
 	_, err := number(what, b, curveOrder)

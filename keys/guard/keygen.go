@@ -65,7 +65,14 @@ func (g *Keygen) round1(from int, m *keygen.KGRound1Message) error {
 	if err := commitment("commitment", m.GetCommitment()); err != nil {
 		return err
 	}
-	n, ring := m.UnmarshalPaillierPK().N, m.UnmarshalNTilde()
+	n, err := number("Paillier modulus", m.GetPaillierN(), modulusLimit)
+	if err != nil {
+		return err
+	}
+	ring, err := number("ring modulus", m.GetNTilde(), modulusLimit)
+	if err != nil {
+		return err
+	}
 	for _, modulus := range []*big.Int{n, ring} {
 		if err := CheckModulus(modulus, g.options); err != nil {
 			return err
