@@ -32,6 +32,10 @@ type Member struct {
 	Key  NodeKey `json:"key" yaml:"key"`
 }
 
+// MaxParties bounds a group: every set of m of them signs a test before a key is
+// used, and of 10 there are at most 252.
+const MaxParties = 10
+
 // Members is the group: the same in every party and in the coordinator.
 type Members struct {
 	Threshold   int      `json:"threshold" yaml:"threshold"` // m of m-of-n signers
@@ -41,8 +45,8 @@ type Members struct {
 
 // Check says what is wrong with the group, if anything.
 func (m Members) Check() error {
-	if n := len(m.Parties); m.Threshold < 2 || n < m.Threshold || n > 32 {
-		return fmt.Errorf("members: threshold is %d of %d parties; expected 2 <= m <= n <= 32", m.Threshold, n)
+	if n := len(m.Parties); m.Threshold < 2 || n < m.Threshold || n > MaxParties {
+		return fmt.Errorf("members: threshold is %d of %d parties; expected 2 <= m <= n <= %d", m.Threshold, n, MaxParties)
 	}
 	if m.Coordinator == (NodeKey{}) {
 		return fmt.Errorf("members: the coordinator has no key")

@@ -22,8 +22,8 @@ type Threshold struct {
 // Check says what is wrong with the threshold, if anything. One signer alone
 // is no threshold, and the library's secret sharing starts at two.
 func (t Threshold) Check() error {
-	if t.M < 2 || t.N < t.M || t.N > 32 {
-		return fmt.Errorf("threshold is %d-of-%d; expected 2 <= m <= n <= 32", t.M, t.N)
+	if t.M < 2 || t.N < t.M || t.N > keys.MaxParties {
+		return fmt.Errorf("threshold is %d-of-%d; expected 2 <= m <= n <= %d", t.M, t.N, keys.MaxParties)
 	}
 	return nil
 }

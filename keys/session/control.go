@@ -57,12 +57,11 @@ type signed struct {
 
 // reply is the answer. Exactly one of Code and the rest is set.
 type reply struct {
-	Code     string            `json:"code,omitempty"`
-	Error    string            `json:"error,omitempty"`
-	Culprits []keys.PartyID    `json:"culprits,omitempty"` // parties to do without next time
-	Status   *keys.PartyStatus `json:"status,omitempty"`
-	Signed   *signed           `json:"signed,omitempty"`
-	Public   *keys.PublicKey   `json:"public,omitempty"`
+	Code   string            `json:"code,omitempty"`
+	Error  string            `json:"error,omitempty"`
+	Status *keys.PartyStatus `json:"status,omitempty"`
+	Signed *signed           `json:"signed,omitempty"`
+	Public *keys.PublicKey   `json:"public,omitempty"`
 }
 
 // codes pairs the errors that callers tell apart with their names on the wire,
@@ -109,19 +108,14 @@ func failure(err error) reply {
 			break
 		}
 	}
-	var l *lost
-	if errors.As(err, &l) {
-		r.Culprits = l.Missing
-	}
 	return r
 }
 
 // remote is what a party answered, as an error.
 type remote struct {
-	party    keys.PartyID
-	code     string
-	text     string
-	culprits []keys.PartyID
+	party keys.PartyID
+	code  string
+	text  string
 }
 
 func (r *remote) Error() string { return fmt.Sprintf("party %q: %s", r.party, r.text) }
@@ -143,14 +137,14 @@ func ask(ctx context.Context, conn keys.Conn, to keys.PartyID, q request) (reply
 	}
 	answer, err := conn.Call(ctx, to, b)
 	if err != nil {
-		return reply{}, &remote{party: to, code: "lost", text: err.Error(), culprits: []keys.PartyID{to}}
+		return reply{}, &remote{party: to, code: "lost", text: err.Error()}
 	}
 	var r reply
 	if err := decode(answer, &r); err != nil {
 		return reply{}, fmt.Errorf("party %q: answer: %w", to, err)
 	}
 	if r.Code != "" {
-		return reply{}, &remote{party: to, code: r.Code, text: r.Error, culprits: r.Culprits}
+		return reply{}, &remote{party: to, code: r.Code, text: r.Error}
 	}
 	return r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,10 +19,12 @@ const (
 
 // desk sorts what peers say to the sessions it belongs to.
 type desk struct {
-	mu    *sync.Mutex
+	mu    sync.Mutex
 	quiet *sync.Cond // a session has ended
 	runs  map[[32]byte]*seat
 	early map[keys.PartyID][]early
+	over  [256][32]byte // the labels of the last sessions, round and round
+	ended int
 }
 
 // seat is a session that runs.
@@ -40,17 +43,18 @@ type early struct {
 
 var errCancelled = errors.New("the coordinator gave the session up")
 
-func newDesk() desk {
-	mu := new(sync.Mutex)
-	return desk{mu: mu, quiet: sync.NewCond(mu), runs: map[[32]byte]*seat{}, early: map[keys.PartyID][]early{}}
+func newDesk() *desk {
+	d := &desk{runs: map[[32]byte]*seat{}, early: map[keys.PartyID][]early{}}
+	d.quiet = sync.NewCond(&d.mu)
+	return d
 }
 
 // sit opens a session under the label and hands over what came early.
 func (d *desk) sit(ctx context.Context, label [32]byte) (context.Context, chan *envelope, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.runs[label] != nil {
-		return nil, nil, fmt.Errorf("proposal %x is being worked on already", label)
+	if d.runs[label] != nil || slices.Contains(d.over[:], label) {
+		return nil, nil, fmt.Errorf("proposal %x is, or was, worked on already", label)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &seat{inbox: make(chan *envelope, inboxSize), done: ctx.Done(), cancel: cancel}
@@ -69,6 +73,7 @@ func (d *desk) sit(ctx context.Context, label [32]byte) (context.Context, chan *
 	return ctx, s.inbox, nil
 }
 
+// leave ends the session under the label, or declines to begin it.
 func (d *desk) leave(label [32]byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,6 +81,8 @@ func (d *desk) leave(label [32]byte) {
 		s.cancel(nil)
 		delete(d.runs, label)
 	}
+	d.over[d.ended%len(d.over)] = label
+	d.ended++
 	d.quiet.Broadcast()
 }
 
@@ -106,7 +113,7 @@ func (d *desk) deliver(e *envelope) {
 }
 
 func (d *desk) keepEarly(e *envelope, now time.Time) {
-	if e.Kind != kindCommit && e.Kind != kindAbort || len(e.Payload) > earlyBytes {
+	if e.Kind != kindCommit && e.Kind != kindAbort || len(e.Payload) > earlyBytes || slices.Contains(d.over[:], e.Label) {
 		return
 	}
 	var kept []early

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"goodcontrol/keys/mpc"
+	"goodcontrol/keys/wire"
 )
 
 // Install gives the party a share as if it had been generated, tested and
@@ -24,4 +25,14 @@ func (p *Party) Install(ctx context.Context, s *mpc.Share) error {
 		}
 	}
 	return nil
+}
+
+// Resign changes the payload of a sealed envelope and signs it again.
+func Resign(id *wire.Identity, b []byte, change func([]byte)) ([]byte, error) {
+	e, err := parseEnvelope(append([]byte(nil), b...))
+	if err != nil {
+		return nil, err
+	}
+	change(e.Payload)
+	return e.seal(id), nil
 }

@@ -215,17 +215,16 @@ func subsets(all []keys.PartyID, m int) [][]keys.PartyID {
 	return sets
 }
 
-// Sign has exactly m parties sign what the intent says. If a party cannot be
-// reached or does not answer in time, another set tries in a new session. A
-// refusal, a frozen key or a cryptographic abort ends it at once: see the
-// errors of package keys.
+// Sign has exactly m parties sign what the intent says. If a session does not
+// come to its end, because a party died or fell silent, another set tries in a
+// new one. A refusal, a frozen key or a cryptographic abort ends it at once: see
+// the errors of package keys.
 func (g *Group) Sign(ctx context.Context, intent []byte) (keys.Signature, error) {
 	public := func(id keys.KeyID) (keys.PublicKey, error) { return g.PublicKey(ctx, id) }
 	var tried error
-	without := map[keys.PartyID]bool{}
-	// Each attempt but the last leaves out one more party, or fails for good.
+	failed := map[keys.PartyID]int{}
 	for attempt := range len(g.config.Members.Parties) {
-		set, err := g.pick(ctx, without)
+		set, err := g.pick(ctx, failed)
 		if err != nil {
 			return keys.Signature{}, errors.Join(err, tried)
 		}
@@ -238,33 +237,35 @@ func (g *Group) Sign(ctx context.Context, intent []byte) (keys.Signature, error)
 		}
 		g.config.Logger.Warn("signing attempt failed", "attempt", attempt, "signers", set, "error", err)
 		tried = errors.Join(tried, err)
-		var r *remote
-		if errors.As(err, &r) {
-			for _, p := range r.culprits {
-				without[p] = true
-			}
+		for _, p := range set {
+			failed[p]++
 		}
 	}
 	return keys.Signature{}, fmt.Errorf("signing: %w", tried)
 }
 
-// pick chooses m parties that are up, starting with another one each time.
-func (g *Group) pick(ctx context.Context, without map[keys.PartyID]bool) ([]keys.PartyID, error) {
+// pick chooses m parties that are up: those in the fewest failed sessions, and
+// among equals in turn. Who is to blame for a failed session is not asked: a
+// party that has lost its way to the others blames them. But whoever is to
+// blame was in every failed set.
+func (g *Group) pick(ctx context.Context, failed map[keys.PartyID]int) ([]keys.PartyID, error) {
 	var up []keys.PartyID
 	for _, p := range g.Status(ctx) {
-		if p.Up && !without[p.Party] {
+		if p.Up {
 			up = append(up, p.Party)
 		}
 	}
 	m := g.config.Members.Threshold
 	if len(up) < m {
-		return nil, fmt.Errorf("%w: %v can be used; expected %d", keys.ErrQuorum, up, m)
+		return nil, fmt.Errorf("%w: %v are up; expected %d", keys.ErrQuorum, up, m)
 	}
 	g.mu.Lock()
 	first := g.turn % len(up)
 	g.turn++
 	g.mu.Unlock()
-	set := append(slices.Clone(up[first:]), up[:first]...)[:m]
+	order := append(slices.Clone(up[first:]), up[:first]...)
+	slices.SortStableFunc(order, func(p, q keys.PartyID) int { return failed[p] - failed[q] })
+	set := order[:m]
 	slices.Sort(set)
 	return set, nil
 }

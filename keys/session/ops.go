@@ -95,6 +95,7 @@ func (p *Party) fail(ctx context.Context, r *run, q request, agreed entry, err e
 // refuse records that the party will not do what it was asked, and tells those
 // who would wait for it.
 func (p *Party) refuse(ctx context.Context, q request, agreed entry, err error) error {
+	p.desk.leave(q.Label)
 	agreed.Op, agreed.Signers, agreed.Reason = q.Op, q.Signers, err.Error()
 	written := p.state.write(eventRefused, agreed)
 	r := p.newRun(q, agreed, nil)

@@ -79,7 +79,7 @@ type Party struct {
 	params  source
 	pool    *pool // nil with test parameters
 	admit   chan struct{}
-	desk    desk
+	desk    *desk
 }
 
 var _ keys.Handler = (*Party)(nil)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"goodcontrol/keys"
@@ -262,16 +263,26 @@ func (x *exchange) post(ctx context.Context, out []mpc.Message) error {
 	return nil
 }
 
-// waiting names the peers whose next message has not come.
+// waiting names the peers whose next message, or echo of another's, has not
+// come.
 func (x *exchange) waiting() []keys.PartyID {
-	var ps []keys.PartyID
+	late := map[keys.PartyID]bool{}
 	for _, p := range x.peers {
-		n := x.given[p]
-		if n < len(x.protocol) && x.have[slot{from: p, kind: kindMessage, typ: uint8(n)}] == nil {
-			ps = append(ps, p)
+		typ := uint8(x.given[p])
+		if int(typ) == len(x.protocol) {
+			continue
+		}
+		if x.have[slot{from: p, kind: kindMessage, typ: typ}] == nil {
+			late[p] = true
+			continue
+		}
+		for _, q := range x.peers {
+			if q != p && x.have[slot{from: q, kind: kindEcho, typ: typ, about: p}] == nil {
+				late[q] = true
+			}
 		}
 	}
-	return ps
+	return slices.Sorted(maps.Keys(late))
 }
 
 // deliver gives the machine every message whose turn has come: each peer's in

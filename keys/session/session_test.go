@@ -69,6 +69,8 @@ type cluster struct {
 	group    *session.Group
 	wrap     func(keys.PartyID, keys.Conn) keys.Conn // tests put faults here
 	limit    time.Duration                           // SignTimeout of parties, if not zero
+
+	production bool // parties are not built for test parameters
 }
 
 var three = []keys.PartyID{"a", "b", "c"}
@@ -124,11 +126,10 @@ func discard() *slog.Logger {
 // start runs a party over its state folder until stopped.
 func (c *cluster) start(p keys.PartyID) *session.Party {
 	c.t.Helper()
-	party, conn, err := c.open(p)
+	party, err := c.open(p)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	_ = conn
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- party.Run(ctx) }()
@@ -143,34 +144,37 @@ func (c *cluster) start(p keys.PartyID) *session.Party {
 	return party
 }
 
-func (c *cluster) open(p keys.PartyID) (*session.Party, keys.Conn, error) {
+func (c *cluster) open(p keys.PartyID) (*session.Party, error) {
 	ctx := context.Background()
 	dir := filepath.Join(c.dir, string(p))
 	addr, _ := c.members.Addr(p)
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	mesh, err := wire.NewMesh(c.identity[p], c.members, l, discard())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	kek, err := vault.OpenPassphraseKEK(ctx, filepath.Join(dir, "vault"), func(context.Context) ([]byte, error) { return []byte("secret of " + p), nil }, cheap)
 	if err != nil {
 		mesh.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	conn := c.wrap(p, mesh)
-	party, err := session.NewParty(ctx, session.PartyConfig{
+	config := session.PartyConfig{
 		Dir: dir, Identity: c.identity[p], Members: c.members, Conn: conn, KEK: kek,
 		Authorizer: authorizer{}, Logger: discard(), SignTimeout: c.limit,
-		InsecureTestPreParams: testParams(c.t, p),
-	})
+	}
+	if !c.production {
+		config.InsecureTestPreParams = testParams(c.t, p)
+	}
+	party, err := session.NewParty(ctx, config)
 	if err != nil {
 		mesh.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return party, conn, nil
+	return party, nil
 }
 
 func testParams(t testing.TB, p keys.PartyID) *mpc.TestPreParams {
