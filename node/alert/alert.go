@@ -45,9 +45,10 @@ type Condition struct {
 // Alert is an open alert.
 type Alert struct {
 	// ID is the ULID of the event that opened it.
-	ID       string
-	Key      string
-	Kind     Kind
+	ID   string
+	Key  string
+	Kind Kind
+	// Severity never falls while the alert is open.
 	Severity Severity
 	Latched  bool
 	// Holds says whether the condition still holds. It is false only of a

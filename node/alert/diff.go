@@ -80,6 +80,8 @@ func (s *Set) tell(c Condition, p Picture, n uint64) (v Event, news bool, err er
 		return Event{}, false, fmt.Errorf("condition %s is of kind %s, but alert %s of that key is of kind %s", c.Key, c.Kind, was.ID, was.Kind)
 	}
 	v.Alert, v.State, v.OccurredAt = was.ID, Changed, p.At
+	// A reader who wants the severe ones only and saw it open must see it close.
+	v.Severity = max(v.Severity, was.Severity)
 	same := was.Holds && was.Severity == v.Severity && was.Latched == v.Latched && was.mark == v.Mark
 	return v, !same, nil
 }

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"goodcontrol/custody"
+)
+
+// Position is what the books say of one account and asset, in whole units.
+type Position struct {
+	Account string `json:"account" example:"for:customer.cash:alice"`
+	Side    string `json:"side" enum:"for,at"`
+	Type    string `json:"type" example:"customer.cash"`
+	// Control is the control state of an AT account.
+	Control string `json:"control,omitempty"`
+	Owner   string `json:"owner,omitempty" doc:"The owner's name, on the FOR side"`
+	Asset   string `json:"asset"`
+	Symbol  string `json:"symbol"`
+	Settled string `json:"settled"`
+	Pending string `json:"pending"`
+}
+
+// Break is a difference between the books and the outside, in whole units.
+type Break struct {
+	ID             string           `json:"id"`
+	Place          custody.Place    `json:"place"`
+	Asset          string           `json:"asset"`
+	Symbol         string           `json:"symbol"`
+	Books          string           `json:"books"`
+	Outside        string           `json:"outside"`
+	Difference     string           `json:"difference" doc:"Outside less books"`
+	Explained      string           `json:"explained"`
+	Unexplained    string           `json:"unexplained"`
+	Cause          custody.Cause    `json:"cause"`
+	FirstSeen      time.Time        `json:"first_seen"`
+	AgeSeconds     int64            `json:"age_seconds"`
+	ExpectedSource string           `json:"expected_source" doc:"Who should bring the record that would close it"`
+	AffectsReserve bool             `json:"affects_reserve"`
+	Deadline       time.Time        `json:"deadline,omitzero"`
+	Evidence       custody.Evidence `json:"evidence"`
+}
+
+// Wallet is a wallet of the register.
+type Wallet struct {
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind" enum:"segregated,omnibus,firm,reserve"`
+	Chain     string    `json:"chain" doc:"CAIP-2"`
+	Key       string    `json:"key"`
+	Owner     string    `json:"owner,omitempty"`
+	OwnerName string    `json:"owner_name,omitempty"`
+	Addresses int       `json:"addresses"`
+	Balances  []Balance `json:"balances" nullable:"false"`
+}
+
+// Balance is an amount of an asset in whole units.
+type Balance struct {
+	Asset  string `json:"asset"`
+	Symbol string `json:"symbol"`
+	Amount string `json:"amount"`
+}
+
+// Address is an address of a wallet.
+type Address struct {
+	Place     custody.Place `json:"place" doc:"CAIP-10"`
+	Address   string        `json:"address" doc:"EIP-55"`
+	Wallet    string        `json:"wallet"`
+	Path      string        `json:"path" example:"m/0/1"`
+	Owner     string        `json:"owner,omitempty"`
+	OwnerName string        `json:"owner_name,omitempty"`
+	Purpose   string        `json:"purpose"`
+	FromBlock uint64        `json:"from_block" doc:"The block from which it is watched"`
+	Frozen    bool          `json:"frozen" doc:"An issuer has frozen something on it"`
+	Balances  []Balance     `json:"balances" nullable:"false"`
+}
+
+// Withdrawal is a request to send property out, and how far it has come.
+type Withdrawal struct {
+	ID          string        `json:"id"`
+	State       string        `json:"state"`
+	Wallet      string        `json:"wallet"`
+	Owner       string        `json:"owner"`
+	From        custody.Place `json:"from,omitempty"`
+	To          custody.Place `json:"to"`
+	Asset       string        `json:"asset"`
+	Symbol      string        `json:"symbol"`
+	Amount      string        `json:"amount"`
+	RequestedBy string        `json:"requested_by"`
+	RequestedAt time.Time     `json:"requested_at"`
+	// IntentHash is what its approvers sign. It is empty until the transaction
+	// has been built.
+	IntentHash string     `json:"intent_hash,omitempty" doc:"0x-hex; what approvers sign"`
+	Approvals  []Approver `json:"approvals" nullable:"false"`
+	Needed     int        `json:"approvals_needed"`
+	Tx         string     `json:"tx,omitempty" doc:"0x-hex transaction hash"`
+	Reason     string     `json:"reason,omitempty" doc:"Why it failed or was refused"`
+}
+
+// Approver is a person who has approved, and when.
+type Approver struct {
+	Person string    `json:"person"`
+	At     time.Time `json:"at"`
+}
+
+// WithdrawalDetail is a withdrawal with what would be signed: the decoded intent
+// to read, and the bytes whose hash an approver computes for themselves.
+type WithdrawalDetail struct {
+	Head
+	Withdrawal
+	Intent json.RawMessage `json:"intent" doc:"The decoded intent"`
+	Bytes  []byte          `json:"canonical" doc:"The intent's canonical bytes, base64; their SHA-256 is intent_hash"`
+}
+
+// Approval is something that waits for people's approval.
+type Approval struct {
+	ID      string     `json:"id"`
+	Kind    string     `json:"kind" example:"withdrawal"`
+	Summary string     `json:"summary"`
+	Hash    string     `json:"hash" doc:"0x-hex; the content hash that is approved"`
+	Needed  int        `json:"needed"`
+	Have    []Approver `json:"have" nullable:"false"`
+	Since   time.Time  `json:"since"`
+}
