@@ -13,10 +13,9 @@ import (
 	"goodcontrol/custody/ledger/ledgertest"
 )
 
-const (
-	ether  custody.AssetID = "eip155:1/slip44:60"
-	source                 = "eip155:1"
-)
+const ether custody.AssetID = "eip155:1/slip44:60"
+
+const source = "eip155:1"
 
 var (
 	alice  = custody.ForOwner(custody.CustomerCash, "alice")

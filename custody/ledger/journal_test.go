@@ -9,7 +9,12 @@ import (
 
 func memory(testing.TB) (ledger.Journal, func() ledger.Journal) {
 	m := ledger.NewMemory()
-	return m, func() ledger.Journal { return m.Reopen() }
+	return m, func() ledger.Journal {
+		m = m.Reopen()
+		return m
+	}
 }
 
 func TestMemory(t *testing.T) { ledgertest.Test(t, memory) }
+
+func TestModel(t *testing.T) { ledgertest.Model(t, memory) }
