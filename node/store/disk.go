@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,13 +93,3 @@ func freeBytes(path string) (uint64, error) {
 	}
 	return s.Bavail * uint64(s.Bsize), nil
 }
-
-// quiet passes on what Badger says is wrong, and the rest only for debugging.
-type quiet struct{ log *slog.Logger }
-
-func (q quiet) Errorf(format string, args ...any)   { q.log.Error("badger: " + text(format, args)) }
-func (q quiet) Warningf(format string, args ...any) { q.log.Warn("badger: " + text(format, args)) }
-func (q quiet) Infof(format string, args ...any)    { q.log.Debug("badger: " + text(format, args)) }
-func (q quiet) Debugf(format string, args ...any)   { q.log.Debug("badger: " + text(format, args)) }
-
-func text(format string, args []any) string { return strings.TrimSpace(fmt.Sprintf(format, args...)) }

@@ -16,7 +16,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,7 +111,7 @@ func open(o Options) (_ *Store, err error) {
 	if err := s.room(); err != nil {
 		return nil, err
 	}
-	if s.db, err = badger.Open(badgerOptions(filepath.Join(o.Dir, "blocks"), o.Log)); err != nil {
+	if s.db, err = openBadger(filepath.Join(o.Dir, "blocks"), o.Log); err != nil {
 		return nil, err
 	}
 	if s.folder, err = openFolder(filepath.Join(o.Dir, "blocks")); err != nil {
@@ -126,24 +125,6 @@ func open(o Options) (_ *Store, err error) {
 	}
 	s.steps = steps{commit: s.commit, folder: s.folder.sync, attest: s.witness.Attest}
 	return s, syncFolder(o.Dir)
-}
-
-// badgerOptions are set for few, large, final values: nothing is compressed or
-// cached, nothing is ever overwritten, and one goroutine writes.
-func badgerOptions(dir string, log *slog.Logger) badger.Options {
-	return badger.DefaultOptions(dir).
-		WithSyncWrites(true).
-		WithMemTableSize(32 << 20).
-		WithNumMemtables(2).
-		WithBaseTableSize(8 << 20).
-		WithCompression(0).
-		WithBlockCacheSize(0).
-		WithIndexCacheSize(16 << 20).
-		WithNumCompactors(2).
-		WithDetectConflicts(false).
-		WithValueLogFileSize(16 << 20).
-		WithMetricsEnabled(false).
-		WithLogger(quiet{log})
 }
 
 // Close releases the folder. Everything acknowledged is durable without it.
@@ -216,10 +197,6 @@ func (s *Store) keep(head ledger.Head, value []byte) error {
 	return nil
 }
 
-func (s *Store) commit(key, value []byte) error {
-	return s.db.Update(func(txn *badger.Txn) error { return txn.Set(key, value) })
-}
-
 // room refuses to write to a disk that is nearly full.
 func (s *Store) room() error {
 	free, err := freeBytes(s.dir)
@@ -241,57 +218,38 @@ func (s *Store) Read(ctx context.Context, from uint64, fn func(ledger.Block) err
 }
 
 func (s *Store) read(ctx context.Context, from, last uint64, fn func(ledger.Block) error) error {
-	return s.db.View(func(txn *badger.Txn) error {
-		options := badger.DefaultIteratorOptions
-		options.PrefetchSize = 8 // blocks are large
-		options.Prefix = blockPrefix()
-		it := txn.NewIterator(options)
-		defer it.Close()
-		next := from
-		for it.Seek(blockKey(from)); it.Valid() && next <= last; it.Next() {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			b, err := decodeItem(it.Item(), next)
-			if err != nil {
-				return err
-			}
-			if err := fn(b); err != nil {
-				return err
-			}
-			next++
+	it, err := s.scan(false)
+	if err != nil {
+		return err
+	}
+	defer it.close()
+	for next := from; next <= last; next++ {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if next <= last {
-			return fmt.Errorf("block %d is missing, the head is block %d", next, last)
+		b, err := it.block(next)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		if err := fn(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newest is the head according to Badger.
 func (s *Store) newest() (ledger.Head, error) {
-	var head ledger.Head
-	err := s.db.View(func(txn *badger.Txn) error {
-		options := badger.DefaultIteratorOptions
-		options.Reverse, options.PrefetchValues = true, false
-		it := txn.NewIterator(options)
-		defer it.Close()
-		it.Rewind()
-		if !it.Valid() {
-			return nil
-		}
-		number, err := parseBlockKey(it.Item().Key())
-		if err != nil {
-			return err
-		}
-		b, err := decodeItem(it.Item(), number)
-		if err != nil {
-			return err
-		}
-		head = b.Head()
-		return nil
-	})
-	return head, err
+	it, err := s.scan(true)
+	if err != nil {
+		return ledger.Head{}, err
+	}
+	defer it.close()
+	b, ok, err := it.newest()
+	if err != nil || !ok {
+		return ledger.Head{}, err
+	}
+	return b.Head(), nil
 }
 
 // hashOf is the hash of one block.
@@ -301,34 +259,4 @@ func (s *Store) hashOf(number uint64) (hash [32]byte, err error) {
 		return nil
 	})
 	return hash, err
-}
-
-// decodeItem reads a block which should have the given number.
-func decodeItem(item *badger.Item, number uint64) (ledger.Block, error) {
-	if got, err := parseBlockKey(item.Key()); err != nil || got != number {
-		return ledger.Block{}, fmt.Errorf("block %d is missing: key %x stands in its place", number, item.Key())
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		return ledger.Block{}, fmt.Errorf("reading block %d: %w", number, err)
-	}
-	b, err := ledger.DecodeBlock(value)
-	if err != nil {
-		return ledger.Block{}, fmt.Errorf("reading block %d: %w", number, err)
-	}
-	if b.Number != number {
-		return ledger.Block{}, fmt.Errorf("block %d stands under the key of block %d", b.Number, number)
-	}
-	return b, nil
-}
-
-func blockPrefix() []byte { return []byte("block/") }
-
-func blockKey(number uint64) []byte { return binary.BigEndian.AppendUint64(blockPrefix(), number) }
-
-func parseBlockKey(key []byte) (uint64, error) {
-	if n := len(blockPrefix()); len(key) == n+8 && string(key[:n]) == string(blockPrefix()) {
-		return binary.BigEndian.Uint64(key[n:]), nil
-	}
-	return 0, fmt.Errorf("key %x is not that of a block", key)
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"flag"
 	"testing"
 
 	"goodcontrol/custody/ledger"
@@ -25,8 +26,20 @@ func disk(t testing.TB) (ledger.Journal, func() ledger.Journal) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		return open(t, o)
+		s = open(t, o)
+		return s
 	}
 }
 
 func TestJournal(t *testing.T) { ledgertest.Test(t, disk) }
+
+// TestModel compares the books on a disk with the naive ledger. Making and opening
+// journals takes most of its time, so a few histories have to do.
+func TestModel(t *testing.T) {
+	if !long() {
+		if err := flag.Set("rapid.checks", "8"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ledgertest.Model(t, disk)
+}

@@ -1,0 +1,49 @@
+package store
+
+import "goodcontrol/custody/ledger"
+
+// Steps are the durable steps of an append.
+var Steps = []string{"commit", "folder", "witness"}
+
+// Fail makes one step return err from now on: after it was done if kept, and
+// otherwise instead of it.
+func (s *Store) Fail(step string, kept bool, err error) {
+	switch step {
+	case "commit":
+		do := s.steps.commit
+		s.steps.commit = func(key, value []byte) error { return failing(kept, err, func() error { return do(key, value) }) }
+	case "folder":
+		do := s.steps.folder
+		s.steps.folder = func() error { return failing(kept, err, do) }
+	case "witness":
+		do := s.steps.attest
+		s.steps.attest = func(h ledger.Head) error { return failing(kept, err, func() error { return do(h) }) }
+	}
+}
+
+func failing(kept bool, err error, do func() error) error {
+	if kept {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// TearWitness makes the witness write the first n bytes of its next record, and
+// fail.
+func (s *Store) TearWitness(n int, err error) {
+	s.steps.attest = func(h ledger.Head) error {
+		seen := Seen{Number: h.Number, Size: h.Size, Epoch: h.Epoch, Hash: h.Hash}
+		if _, werr := s.witness.file.WriteAt(seen.record()[:n], recordSize*int64(1+h.Number%ringLength)); werr != nil {
+			return werr
+		}
+		return err
+	}
+}
+
+// NeedFree sets how many bytes must be free.
+func (s *Store) NeedFree(n uint64) { s.minFree = n }
+
+// RecordAt is where the record of a block stands in the witness's file.
+func RecordAt(number uint64) int { return recordSize * int(1+number%ringLength) }
