@@ -57,7 +57,7 @@ func (f *Follower) advance(ctx context.Context) (*advance, error) {
 
 // changed says that there is something to emit: at first start, that it has begun.
 func (a *advance) changed() bool {
-	return !a.f.pos.saved || a.reorg != nil || a.connected > 0 || a.marked || len(a.observations) > 0 || len(a.due) != len(a.f.pos.due)
+	return !a.f.pos.saved || a.reorg != nil || a.connected > 0 || a.marked || len(a.observations) > 0
 }
 
 // more says that the chain goes on, or that there are more balances to read.
@@ -65,7 +65,7 @@ func (a *advance) more() bool {
 	if a.head.Tip().Number < a.latest.Number {
 		return true
 	}
-	return a.read && (len(a.due) > 0 || a.swept.at < a.f.Watch.Len())
+	return a.read && (len(a.due) > 0 || a.swept.at < a.f.Watch.Len() || a.head.Tip().Number >= a.swept.next)
 }
 
 // realign takes back the blocks that are no longer in the source's chain.

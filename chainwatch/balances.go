@@ -11,7 +11,8 @@ import (
 
 // sweep is the reading of every watched address in turn, for what changes without a
 // trace in any block: internal transfers, a rebase, an issuer's silent burn. It is
-// kept in memory only: a follower that starts sweeps first.
+// kept in memory only: a follower that starts sweeps first, and by that also reads
+// what was due when it stopped.
 type sweep struct {
 	at    int    // index in the watch set of the next address to read
 	next  uint64 // height from which on it begins again
@@ -26,6 +27,9 @@ type sweepDelta struct {
 }
 
 func (s *sweep) commit(a *advance) {
+	if a.reorg != nil {
+		s.next = 0
+	}
 	if !a.read {
 		return
 	}
@@ -71,9 +75,14 @@ func (a *advance) readBalances(ctx context.Context) error {
 	return nil
 }
 
-// sweepOn takes at most room addresses for the sweep.
+// sweepOn takes at most room addresses for the sweep. After a reorganisation it
+// begins again as soon as it has come to its end: what it read before may have been
+// so on the orphaned branch only.
 func (a *advance) sweepOn(room int) []common.Address {
 	s := a.f.sweep
+	if a.reorg != nil {
+		s.next = 0
+	}
 	a.swept = sweepDelta{at: s.at, next: s.next, known: make(map[holding]custody.Amount)}
 	number := a.head.Tip().Number
 	if s.at >= a.f.Watch.Len() && number >= s.next {

@@ -22,14 +22,14 @@ type holding struct {
 	Asset   custody.AssetID `json:"asset"`
 }
 
-// position is everything a follower must not forget: the chain from the last final
-// block on, with the movements that a reorganisation would retract; the addresses
-// whose balance is still to be read; the holdings known to be frozen.
+// position is where a follower stands. What it must not forget is in the cursor: the
+// chain from the last final block on, with the movements that a reorganisation would
+// retract, and the holdings known to be frozen.
 type position struct {
 	head   *Head
-	due    map[common.Address]struct{}
 	frozen map[holding]struct{}
-	saved  bool // a cursor of it has been emitted
+	due    map[common.Address]struct{} // addresses whose balance is to be read next
+	saved  bool                        // a cursor has been emitted
 }
 
 func newPosition(anchor Header) *position {
@@ -41,19 +41,17 @@ func (p *position) clone() *position {
 }
 
 type cursorJSON struct {
-	Version  int              `json:"v"`
-	Chain    string           `json:"chain"`
-	Blocks   []Block          `json:"blocks"`
-	Safe     int              `json:"safe"`
-	Due      []common.Address `json:"due,omitempty"`
-	Frozen   []holding        `json:"frozen,omitempty"`
-	Violated string           `json:"violated,omitempty"`
+	Version  int       `json:"v"`
+	Chain    string    `json:"chain"`
+	Blocks   []Block   `json:"blocks"`
+	Safe     int       `json:"safe"`
+	Frozen   []holding `json:"frozen,omitempty"`
+	Violated string    `json:"violated,omitempty"`
 }
 
 func (p *position) encode(chain string) ([]byte, error) {
 	c := cursorJSON{
 		Version: cursorVersion, Chain: chain, Blocks: p.head.blocks, Safe: p.head.safe,
-		Due:    sortedAddresses(p.due),
 		Frozen: slices.SortedFunc(maps.Keys(p.frozen), compareHoldings),
 	}
 	if err := p.head.violated; err != nil {
@@ -98,9 +96,6 @@ func decodePosition(chain string, data []byte) (*position, error) {
 		}
 	}
 	p.head.safe = c.Safe
-	for _, a := range c.Due {
-		p.due[a] = struct{}{}
-	}
 	for _, h := range c.Frozen {
 		p.frozen[h] = struct{}{}
 	}

@@ -28,7 +28,7 @@ var errUnsigned = errors.New("transactions are not given in full")
 // ParseBlock reads a JSON-RPC block object with its transactions in full, and checks
 // all of it against the header's hash.
 func ParseBlock(data []byte) (*Block, error) {
-	b, err := parseBlock(unwrap(data))
+	b, err := parseBlock(data)
 	if err != nil {
 		return nil, err
 	}
@@ -44,16 +44,14 @@ func ParseBlock(data []byte) (*Block, error) {
 // parseBlock reads the object and checks its hash, and of each transaction given in
 // full that it has the hash it claims.
 func parseBlock(data []byte) (*Block, error) {
-	h, _, err := parseHeaderObject(data)
-	if err != nil {
-		return nil, err
-	}
 	var body struct {
+		headerClaim
 		Transactions []json.RawMessage   `json:"transactions"`
 		Withdrawals  []*types.Withdrawal `json:"withdrawals"`
 	}
-	if err := json.Unmarshal(data, &body); err != nil {
-		return nil, unreadable("block body", err)
+	h, err := parseHeaderObject(data, &body)
+	if err != nil {
+		return nil, err
 	}
 	b := &Block{Header: h, Withdrawals: body.Withdrawals}
 	for i, raw := range body.Transactions {

@@ -21,8 +21,8 @@ import (
 func ParseHeader(data []byte) (*types.Header, error) {
 	data = bytes.TrimSpace(data)
 	if len(data) > 0 && data[0] == '{' {
-		h, _, err := parseHeaderObject(unwrap(data))
-		return h, err
+		var claim headerClaim
+		return parseHeaderObject(data, &claim)
 	}
 	return parseHeaderRLP(data)
 }
@@ -39,30 +39,34 @@ func parseHeaderRLP(data []byte) (*types.Header, error) {
 	return h, saneHeader(h)
 }
 
-// headerClaim is what a block object says of itself beside the header's own fields.
+// headerClaim is what a block object says of its own hash.
 type headerClaim struct {
 	Hash *common.Hash `json:"hash"`
 }
 
-func parseHeaderObject(data []byte) (*types.Header, *headerClaim, error) {
-	var claim headerClaim
-	if err := json.Unmarshal(data, &claim); err != nil {
-		return nil, nil, unreadable("block object", err)
+func (c *headerClaim) hash() *common.Hash { return c.Hash }
+
+// parseHeaderObject reads the header of a block object, and into claim what else is
+// wanted of it.
+func parseHeaderObject(data []byte, claim interface{ hash() *common.Hash }) (*types.Header, error) {
+	if err := json.Unmarshal(data, claim); err != nil {
+		return nil, unreadable("block object", err)
 	}
 	h := new(types.Header)
 	if err := json.Unmarshal(data, h); err != nil {
-		return nil, nil, unreadable("header", err)
+		return nil, unreadable("header", err)
 	}
 	if err := saneHeader(h); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if claim.Hash == nil || *claim.Hash == h.Hash() {
-		return h, &claim, nil
+	claimed := claim.hash()
+	if claimed == nil || *claimed == h.Hash() {
+		return h, nil
 	}
 	if unknown := unknownFields(data); len(unknown) > 0 {
-		return nil, nil, fmt.Errorf("%w: header %s carries %s, and its hash without them is %s", ErrUnknownFork, claim.Hash, strings.Join(unknown, ", "), h.Hash())
+		return nil, fmt.Errorf("%w: header %s carries %s, and its hash without them is %s", ErrUnknownFork, claimed, strings.Join(unknown, ", "), h.Hash())
 	}
-	return nil, nil, invalid("header says its hash is %s, its fields hash to %s", claim.Hash, h.Hash())
+	return nil, invalid("header says its hash is %s, its fields hash to %s", claimed, h.Hash())
 }
 
 func saneHeader(h *types.Header) error {
@@ -94,16 +98,4 @@ func unknownFields(data []byte) []string {
 	}
 	sort.Strings(unknown)
 	return unknown
-}
-
-// unwrap returns the result of a whole JSON-RPC response, and anything else as it is.
-func unwrap(data []byte) []byte {
-	var response struct {
-		JSONRPC string          `json:"jsonrpc"`
-		Result  json.RawMessage `json:"result"`
-	}
-	if json.Unmarshal(data, &response) == nil && response.JSONRPC != "" && len(response.Result) > 0 {
-		return response.Result
-	}
-	return data
 }

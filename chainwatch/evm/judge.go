@@ -1,7 +1,6 @@
 package evm
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,11 +80,11 @@ func (j *Judgement) done() Judgement {
 // a trusted hash, the header must be the one of that hash.
 func JudgeProof(proofJSON, headerJSON []byte, trusted *common.Hash) Judgement {
 	var j Judgement
-	root, ok := j.stateRoot(headerJSON, trusted)
+	root, ok := j.stateRoot(unwrap(headerJSON), trusted)
 	if !ok {
 		return j.done()
 	}
-	p, err := ParseProof(proofJSON)
+	p, err := ParseProof(unwrap(proofJSON))
 	if !j.check("proof form", err) {
 		return j.done()
 	}
@@ -139,8 +138,7 @@ func bareStateRoot(data []byte) (common.Hash, bool) {
 		StateRoot  *common.Hash    `json:"stateRoot"`
 		ParentHash json.RawMessage `json:"parentHash"`
 	}
-	data = bytes.TrimSpace(data)
-	if json.Unmarshal(unwrap(data), &fields) != nil || fields.StateRoot == nil || fields.ParentHash != nil {
+	if json.Unmarshal(data, &fields) != nil || fields.StateRoot == nil || fields.ParentHash != nil {
 		return common.Hash{}, false
 	}
 	return *fields.StateRoot, true
@@ -166,7 +164,7 @@ func JudgeBlock(headerJSON, receiptsJSON []byte) Judgement {
 		return j.done()
 	}
 	j.header(b.Header)
-	receipts, err := ParseReceipts(receiptsJSON)
+	receipts, err := ParseReceipts(unwrap(receiptsJSON))
 	if !j.check("receipts form", err) {
 		return j.done()
 	}
@@ -252,4 +250,17 @@ func differAddress(field string, claimed, derived *common.Address) error {
 		return nil
 	}
 	return differ(field, claimed, *derived)
+}
+
+// unwrap returns the result of a whole JSON-RPC response, as tools save it, and
+// anything else as it is.
+func unwrap(data []byte) []byte {
+	var response struct {
+		JSONRPC string          `json:"jsonrpc"`
+		Result  json.RawMessage `json:"result"`
+	}
+	if json.Unmarshal(data, &response) == nil && response.JSONRPC != "" && len(response.Result) > 0 {
+		return response.Result
+	}
+	return data
 }

@@ -90,7 +90,7 @@ func (n *proofNode) UnmarshalJSON(b []byte) error {
 // ParseProof reads the result of eth_getProof. It checks nothing yet.
 func ParseProof(data []byte) (*AccountProof, error) {
 	var j accountProofJSON
-	if err := json.Unmarshal(unwrap(data), &j); err != nil {
+	if err := json.Unmarshal(data, &j); err != nil {
 		return nil, unreadable("proof", err)
 	}
 	if j.Address == nil || j.Balance == nil || j.Nonce == nil || j.CodeHash == nil || j.StorageHash == nil {

@@ -65,7 +65,7 @@ type logJSON struct {
 // ParseReceipts reads the result of eth_getBlockReceipts. It checks nothing yet.
 func ParseReceipts(data []byte) ([]*Receipt, error) {
 	var list []*receiptJSON
-	if err := json.Unmarshal(unwrap(data), &list); err != nil {
+	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, unreadable("receipts", err)
 	}
 	if list == nil {
