@@ -160,28 +160,51 @@ func everyHolding() []holding {
 	return all
 }
 
-// CheckComplete holds that every type of account with every class of asset feeds a
-// line, or is a deposit, or is excluded with a reason. A program that starts calls it:
-// a type that somebody adds and nobody gives a meaning is an error before it is a hole.
-func CheckComplete() error {
+// A mapping is what becomes of every holding there can be.
+type mapping map[holding]treatment
+
+// newMapping proves the mapping complete: every type of account with every class of
+// asset feeds a line, or is a deposit, or is excluded with a reason.
+func newMapping() (mapping, error) {
+	m := mapping{}
 	for _, h := range everyHolding() {
-		if _, err := treat(h); err != nil {
-			return fmt.Errorf("mapping of the books to Exhibit A: %w", err)
+		t, err := treat(h)
+		if err != nil {
+			return nil, fmt.Errorf("mapping of the books to Exhibit A: %w", err)
 		}
+		m[h] = t
 	}
-	return nil
+	return m, nil
+}
+
+// of is what becomes of a holding. One that is not in the mapping has a type or class
+// that is not known.
+func (m mapping) of(h holding) (treatment, error) {
+	t, found := m[h]
+	if !found {
+		return treatment{}, fmt.Errorf("%s: expected a known type of account and class of asset", h)
+	}
+	return t, nil
+}
+
+// CheckComplete holds that the mapping of the books to Exhibit A has no hole. A
+// program that starts calls it: a type of account that somebody adds and to which nobody
+// gives a meaning is an error before it is money not counted.
+func CheckComplete() error {
+	_, err := newMapping()
+	return err
 }
 
 // Mapping describes, a line each, what becomes of every type of account with every
 // class of asset.
 func Mapping() ([]string, error) {
+	m, err := newMapping()
+	if err != nil {
+		return nil, err
+	}
 	var lines []string
 	for _, h := range everyHolding() {
-		t, err := treat(h)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, fmt.Sprintf("%-22s %-22s %-9s %s", h.account, h.class, map[bool]string{false: "positive", true: "negative"}[h.negative], t))
+		lines = append(lines, fmt.Sprintf("%-55s %s", h, m[h]))
 	}
 	return lines, nil
 }

@@ -144,7 +144,11 @@ func isReserve(t custody.AccountType) bool {
 // which the Tracker is judged. An asset that is not known, a price that a line needs
 // and that is missing, and a position that stands twice are errors.
 func FromPositions(in Inputs) (Books, error) {
-	f := fold{basis: in.Basis, prices: in.Prices, terms: map[termsKey]decimal.Decimal{}}
+	m, err := newMapping()
+	if err != nil {
+		return Books{}, err
+	}
+	f := newFold(m, in.Basis, in.Prices)
 	debtors := map[custody.Account][]lot{}
 	seen := make(map[Key]bool, len(in.Positions))
 	for _, p := range in.Positions {
@@ -189,11 +193,16 @@ func (l lot) holding(t custody.AccountType) holding {
 
 // fold gathers positions into books.
 type fold struct {
-	basis  Basis
-	prices map[custody.AssetID]Price
-	books  Books
+	mapping mapping
+	basis   Basis
+	value   valuer
+	books   Books
 	// terms gathers the value of accounts that count by their terms.
 	terms map[termsKey]decimal.Decimal
+}
+
+func newFold(m mapping, basis Basis, prices map[custody.AssetID]Price) *fold {
+	return &fold{mapping: m, basis: basis, value: valuation(prices), terms: map[termsKey]decimal.Decimal{}}
 }
 
 type termsKey struct {
@@ -201,20 +210,25 @@ type termsKey struct {
 	item    Item
 }
 
-// value is what a quantity is worth, without its sign.
-func (f *fold) value(l lot) (decimal.Decimal, error) {
-	units := l.quantity.Abs().Decimal(l.asset.Scale)
-	if l.asset.ID == custody.USD {
-		return units, nil
+// A valuer gives what a lot is worth in dollars, without its sign.
+type valuer func(lot) (decimal.Decimal, error)
+
+// valuation values lots by the given prices.
+func valuation(prices map[custody.AssetID]Price) valuer {
+	return func(l lot) (decimal.Decimal, error) {
+		units := l.quantity.Abs().Decimal(l.asset.Scale)
+		if l.asset.ID == custody.USD {
+			return units, nil
+		}
+		price, found := prices[l.asset.ID]
+		if !found {
+			return decimal.Zero, fmt.Errorf("%s: %w", l.asset.ID, ErrMissingPrice)
+		}
+		if price.USD.IsNegative() {
+			return decimal.Zero, fmt.Errorf("%s: price %s, expected zero or more", l.asset.ID, price.USD)
+		}
+		return units.Mul(price.USD), nil
 	}
-	price, found := f.prices[l.asset.ID]
-	if !found {
-		return decimal.Zero, fmt.Errorf("%s: %w", l.asset.ID, ErrMissingPrice)
-	}
-	if price.USD.IsNegative() {
-		return decimal.Zero, fmt.Errorf("%s: price %s, expected zero or more", l.asset.ID, price.USD)
-	}
-	return units.Mul(price.USD), nil
 }
 
 // position adds one position to the lines or the deposits it feeds. Item 10 is left
@@ -223,7 +237,7 @@ func (f *fold) position(account custody.Account, l lot, since Date, known bool) 
 	if l.quantity.IsZero() {
 		return nil
 	}
-	t, err := treat(l.holding(account.Type))
+	t, err := f.mapping.of(l.holding(account.Type))
 	if err != nil {
 		return err
 	}
@@ -324,7 +338,7 @@ func (f *fold) debtor(account custody.Account, lots []lot) error {
 // taken to be as well. Coins and tokens secure nothing, securities on a chain
 // included: none of them is known to have a ready market. Of Note E's further cuts
 // (1), (2), (4), (5) and (6) none is taken here: they need facts that no position has.
-func securedDebit(lots []lot, value func(lot) (decimal.Decimal, error)) (debit, secured decimal.Decimal, err error) {
+func securedDebit(lots []lot, value valuer) (debit, secured decimal.Decimal, err error) {
 	for _, l := range lots {
 		if l.asset.Class == custody.Cash && l.quantity.Sign() < 0 {
 			owed, err := value(l)

@@ -46,8 +46,7 @@ type ResultLine struct {
 // Report prints the statement with so many decimals. It is the only place where a
 // figure of a statement is rounded.
 func (s Statement) Report(places int32) Result {
-	// No figure is negative, so that rounding away from zero is rounding up.
-	text := func(d decimal.Decimal) string { return d.Round(places).StringFixed(places) }
+	text := func(d decimal.Decimal) string { return halfUp(d, places) }
 	r := Result{
 		Computation: s.Params.Population, AsOf: s.Params.AsOf, NetCapitalMethod: s.Params.Method, Frequency: s.Params.Frequency,
 		RulePack: s.Params.Rules.ID, TotalCredits: text(s.TotalCredits), AggregateDebitItems: text(s.AggregateDebits),
@@ -66,3 +65,7 @@ func (s Statement) Report(places int32) Result {
 	}
 	return r
 }
+
+// halfUp prints d with so many decimals, a half going away from zero: a loss of half
+// a unit is printed as a unit, as a gain is.
+func halfUp(d decimal.Decimal, places int32) string { return d.StringFixed(places) }
