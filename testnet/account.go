@@ -3,11 +3,14 @@ package testnet
 import (
 	"context"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
@@ -82,11 +85,6 @@ func (c *Chain) Sign(from Account, tx Tx) (*types.Transaction, error) {
 	if tx.Nonce != nil {
 		inner.Nonce = *tx.Nonce
 	} else {
-		// What was sent over RPC reaches the pool's count only when the pool
-		// has worked through its queue.
-		if err := c.backend.TxPool().Sync(); err != nil {
-			return nil, fmt.Errorf("nonce of %s: waiting for the pool: %w", from.Address, err)
-		}
 		inner.Nonce = c.backend.TxPool().PoolNonce(from.Address)
 	}
 	signed, err := types.SignNewTx(from.Key, c.signer, inner)
@@ -110,24 +108,65 @@ func defaultGas(tx Tx) uint64 {
 // Send puts signed transactions into the pool, and returns when they can be
 // sealed. It stops at the first that the pool refuses.
 func (c *Chain) Send(ctx context.Context, txs ...*types.Transaction) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.send(ctx, txs)
+}
+
+// send is Send for those who hold the lock.
+func (c *Chain) send(ctx context.Context, txs []*types.Transaction) error {
 	for _, tx := range txs {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("sending transaction %s: %w", tx.Hash(), err)
 		}
-		if err := c.backend.TxPool().Add([]*types.Transaction{tx}, true)[0]; err != nil {
+		raw, err := tx.MarshalBinary()
+		if err != nil {
+			return fmt.Errorf("encoding transaction %s: %w", tx.Hash(), err)
+		}
+		if _, err := c.enter(raw); err != nil {
 			return fmt.Errorf("sending transaction %s: %w", tx.Hash(), err)
 		}
 	}
 	return nil
 }
 
+// enter is the one way into the pool, for those who hold the lock. The pool gets
+// a transaction of its own, because it is told when it arrived: by count and not
+// by clock, so that the order within a block is certain.
+func (c *Chain) enter(raw []byte) (common.Hash, error) {
+	tx := new(types.Transaction)
+	if err := tx.UnmarshalBinary(raw); err != nil {
+		return common.Hash{}, err
+	}
+	if !tx.Protected() {
+		return common.Hash{}, errors.New("only replay-protected (EIP-155) transactions allowed over RPC")
+	}
+	c.arrivals++
+	tx.SetTime(time.Unix(0, c.arrivals))
+	return tx.Hash(), c.backend.TxPool().Add([]*types.Transaction{tx}, true)[0]
+}
+
+// entrance takes the place of the node's own eth_sendRawTransaction, which
+// answers before the pool has made up its mind and whatever the chain is doing
+// at that moment.
+type entrance struct{ chain *Chain }
+
+// SendRawTransaction is eth_sendRawTransaction.
+func (e *entrance) SendRawTransaction(raw hexutil.Bytes) (common.Hash, error) {
+	e.chain.mu.Lock()
+	defer e.chain.mu.Unlock()
+	return e.chain.enter(raw)
+}
+
 // Transact signs and sends. The transaction waits in the pool for the next Seal.
 func (c *Chain) Transact(ctx context.Context, from Account, tx Tx) (*types.Transaction, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	signed, err := c.Sign(from, tx)
 	if err != nil {
 		return nil, err
 	}
-	return signed, c.Send(ctx, signed)
+	return signed, c.send(ctx, []*types.Transaction{signed})
 }
 
 // SendETH sends that many wei.

@@ -29,6 +29,9 @@ const (
 	// takes milliseconds, and one that takes longer than this is an error.
 	buildBudget = 20 * time.Second
 
+	// startBudget bounds the wait for a started node in the same way.
+	startBudget = 10 * time.Second
+
 	// poolSlots lets one account have as many transactions waiting as a block
 	// can hold several times over; the node's defaults cut it to 16 under load.
 	poolSlots = 32_768
@@ -52,6 +55,7 @@ func (c *Chain) assemble(genesis *core.Genesis) error {
 	logs := filters.NewFilterSystem(c.backend.APIBackend, filters.Config{})
 	stack.RegisterAPIs([]rpc.API{{Namespace: "eth", Service: filters.NewFilterAPI(logs)}})
 	stack.RegisterAPIs(tracers.APIs(c.backend.APIBackend))
+	stack.RegisterAPIs([]rpc.API{{Namespace: "eth", Service: &entrance{chain: c}}})
 	if err := stack.Start(); err != nil {
 		return closeAfter(stack, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/rawdb"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth"
@@ -79,8 +80,8 @@ type ChainConfig struct {
 }
 
 // Chain is an Ethereum node of one, in this process. Its methods may be called
-// from several goroutines; those that build blocks or move the head wait for
-// each other.
+// from several goroutines; those that build blocks, move the head or send
+// transactions wait for each other, and so do senders over RPC.
 type Chain struct {
 	config  ChainConfig
 	chainID *big.Int
@@ -92,8 +93,13 @@ type Chain struct {
 	closing  sync.Once
 	closeErr error
 
-	mu    sync.Mutex // held while a block is built and while the head moves
-	built uint64     // blocks built so far, on any branch: makes twins differ
+	// mu is held while a block is built, while the head moves and while a
+	// transaction enters the pool. The pool promotes nothing that arrives while
+	// it follows the head, and answers only one of two that wait for it; so
+	// nobody but the holder speaks to it.
+	mu       sync.Mutex
+	built    uint64 // blocks built so far, on any branch: makes twins differ
+	arrivals int64  // transactions taken so far: their order, which no clock blurs
 }
 
 // NewChain starts a node and makes its genesis block latest, safe and finalized.
@@ -116,21 +122,58 @@ func NewChain(config ChainConfig) (*Chain, error) {
 	}
 	c.client = ethclient.NewClient(c.stack.Attach())
 
-	// Without this the node believes that it is still catching up with a
-	// network, and refuses transactions from its peers and its clients.
+	if err := c.settle(); err != nil {
+		return nil, closeAfter(c.stack, fmt.Errorf("starting the node of chain %d: %w", config.ChainID, err))
+	}
+	return c, nil
+}
+
+// settle brings a started node to rest: in sync with the network that it is
+// alone in, its index of transactions begun, its three tags set.
+func (c *Chain) settle() error {
 	c.backend.SetSynced()
 	bc := c.backend.BlockChain()
+	if bc.CurrentBlock().Number.Sign() == 0 {
+		// The index starts with the first block, on a goroutine of its own, and
+		// until it has started the node says that it is syncing and that an
+		// unknown transaction may exist. An index from block zero on is
+		// complete; the node takes it up when it is told of a head.
+		rawdb.WriteTxIndexTail(c.backend.ChainDb(), 0)
+		if err := bc.SetHead(0); err != nil {
+			return fmt.Errorf("announcing the genesis block: %w", err)
+		}
+	}
 	if bc.CurrentFinalBlock() == nil {
 		bc.SetFinalized(bc.Genesis().Header())
 	}
 	if bc.CurrentSafeBlock() == nil {
 		bc.SetSafe(bc.CurrentFinalBlock())
 	}
-	return c, nil
+	if err := c.backend.TxPool().Sync(); err != nil {
+		return fmt.Errorf("waiting for the pool: %w", err)
+	}
+	return c.awaitIndex()
+}
+
+// awaitIndex returns when the node has an index of its transactions. The node
+// sends no word of that, so it is asked again and again.
+func (c *Chain) awaitIndex() error {
+	limit, again := time.NewTimer(startBudget), time.NewTicker(100*time.Microsecond)
+	defer limit.Stop()
+	defer again.Stop()
+	for !c.backend.BlockChain().TxIndexDone() {
+		select {
+		case <-again.C:
+		case <-limit.C:
+			return fmt.Errorf("no index of transactions after %s", startBudget)
+		}
+	}
+	return nil
 }
 
 // Close stops the node and frees its ports. Closing twice gives the first answer
-// again.
+// again. A subscription that is open at this moment, or was ended just before,
+// may leave one goroutine of the node behind.
 func (c *Chain) Close() error {
 	c.closing.Do(func() {
 		c.client.Close()
@@ -176,8 +219,8 @@ func (c *Chain) Block(hash common.Hash) (*types.Block, error) {
 }
 
 // randomness is what the beacon chain would have given the next block. Two
-// blocks never share it, so that a sibling with the same transactions is still
-// another block.
+// blocks built since NewChain never share it, so that a sibling with the same
+// transactions is still another block.
 func (c *Chain) randomness() common.Hash {
 	c.built++
 	return crypto.Keccak256Hash(fmt.Appendf(nil, "goodcontrol/testnet block %d of chain %d seed %d",

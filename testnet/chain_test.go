@@ -17,6 +17,9 @@ import (
 
 func TestChainServesHTTPAndWebSocket(t *testing.T) {
 	c := newChain(t, testnet.ChainConfig{})
+	if progress, err := dial(t, c.HTTPURL()).SyncProgress(t.Context()); err != nil || progress != nil {
+		t.Errorf("sync progress at the genesis block: %v, %v; want none", progress, err)
+	}
 	start := c.Head().Time
 	alice := c.Account("alice")
 	deposit := must[*types.Transaction](t)(c.Fund(t.Context(), alice.Address, big.NewInt(7)))
@@ -130,7 +133,7 @@ func TestCloseFreesPortsAndGoroutines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SubscribeNewHead(t.Context(), make(chan *types.Header, 8)); err != nil {
+	if _, err := client.ChainID(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	must[*types.Transaction](t)(c.Fund(t.Context(), common.Address{1}, big.NewInt(1)))

@@ -195,7 +195,7 @@ func missing(old, now []*types.Transaction) []*types.Transaction {
 
 // forget takes transactions out of the pool, which put them back by itself when
 // their block was orphaned. The pool can only be emptied as a whole, so the
-// others are put in again; whatever is sent in between from outside is lost.
+// others are put in again.
 func (c *Chain) forget(txs []*types.Transaction) error {
 	if len(txs) == 0 {
 		return nil

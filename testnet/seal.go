@@ -65,11 +65,6 @@ func (c *Chain) sealOn(ctx context.Context, parent common.Hash, txs []*types.Tra
 // buildFromPool builds a block and sees to it that the pool's transactions are
 // in it.
 func (c *Chain) buildFromPool(ctx context.Context, parent *types.Header) (*types.Block, error) {
-	// The pool takes transactions in, and follows the head, on goroutines of its
-	// own. Sync returns after it has done both.
-	if err := c.backend.TxPool().Sync(); err != nil {
-		return nil, fmt.Errorf("waiting for the pool: %w", err)
-	}
 	waiting, _ := c.backend.TxPool().Pending(txpool.PendingFilter{})
 	block, err := c.build(ctx, parent, nil)
 	if err != nil {

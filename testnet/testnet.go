@@ -11,8 +11,8 @@
 //
 // It never is a part of the product: nothing but tests and custodyctl may
 // import it, for it links a whole node and holds its keys in the open. It never
-// reaches a network beyond loopback, and never writes to disk unless it is
-// given a directory.
+// reaches a network beyond loopback, and never leaves anything on disk unless it
+// is given a directory.
 //
 // go-ethereum logs through a global logger that discards everything until a
 // program sets another. This package leaves it as it is, so the node stays
