@@ -2,6 +2,8 @@ package audit
 
 import (
 	"fmt"
+	"os"
+	"testing"
 
 	"goodcontrol/custody"
 )
@@ -72,4 +74,15 @@ func Liabilities(asset custody.AssetID, clients []string, amounts []custody.Amou
 		return nil, err
 	}
 	return encodeRows(rows)
+}
+
+// LogOn is a log on a file that is only written to.
+func LogOn(t *testing.T, path string) *Log {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return &Log{file: f, head: emptyLog()}
 }

@@ -93,7 +93,7 @@ func (m *manifest) encode() ([]byte, error) {
 func decodeManifest(f file) (*manifest, *failure) {
 	var m manifest
 	r := lineReader{f: f, lines: f.lines()}
-	r.next("{", "")
+	r.literal("{")
 	r.value(`"format": `, ",", &m.Format)
 	if r.fail == nil && m.Format != Format {
 		r.failf("format %q, expected %q", m.Format, Format)
@@ -103,7 +103,7 @@ func decodeManifest(f file) (*manifest, *failure) {
 	m.Chains = decodeList[chainHead](&r, `"chains": [`, "],")
 	m.Files = decodeList[fileEntry](&r, `"files": [`, "],")
 	r.value(`"root": `, "", &m.Root)
-	r.next("}", "")
+	r.literal("}")
 	r.end()
 	return &m, r.fail
 }

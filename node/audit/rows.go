@@ -110,20 +110,28 @@ func (r *lineReader) end() {
 	}
 }
 
-// decodeList reads a list between the lines that open and close it.
+// literal reads a line that is always the same.
+func (r *lineReader) literal(text string) {
+	if rest := r.next(text, ""); rest != "" {
+		r.failf("%q behind %q, expected the end of the line", brief([]byte(rest)), text)
+	}
+}
+
+// decodeList reads a list between the lines that open and close it. The element
+// without a comma is the last.
 func decodeList[T any](r *lineReader, start, end string) []T {
-	r.next(start, "")
+	r.literal(start)
 	var rows []T
-	for r.fail == nil && r.peek() != end+"\n" {
+	for more := r.peek() != end+"\n"; more && r.fail == nil; {
 		comma := ","
-		if r.at+1 < len(r.lines) && string(r.lines[r.at+1]) == end+"\n" {
+		if more = strings.HasSuffix(r.peek(), ",\n"); !more {
 			comma = ""
 		}
 		var row T
 		r.value("", comma, &row)
 		rows = append(rows, row)
 	}
-	r.next(end, "")
+	r.literal(end)
 	return rows
 }
 
