@@ -1,0 +1,239 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"goodcontrol/custody"
+	"goodcontrol/custody/wallet"
+	"goodcontrol/reserve"
+)
+
+// Config is everything that a node is told at start. A key that it does not know
+// is an error: a setting that is not understood is not in force.
+type Config struct {
+	// Entity is the legal name of the firm, as it stands on what is exported.
+	Entity string `yaml:"entity"`
+	// Data is the folder of the journal and of received files. One node at a time
+	// may use it; a second one is refused.
+	Data string `yaml:"data"`
+	// Witness is the file that remembers how far the journal was acknowledged. On
+	// the journal's own disk it finds bit rot and lost writes; on another disk it
+	// also finds a disk put back to an older state. Empty: a file in Data.
+	Witness string `yaml:"witness"`
+	// Listen is the address of the HTTP API. Other than on loopback it is refused,
+	// since nobody who asks is known yet.
+	Listen string `yaml:"listen"`
+	// Assets are what is held. An asset that is not listed is never credited.
+	Assets []AssetConfig `yaml:"assets"`
+	Chains []ChainConfig `yaml:"chains"`
+	// Locations are the firm's places off chain. An outside record about a place
+	// that is not here is quarantined.
+	Locations []LocationConfig `yaml:"locations"`
+	Inboxes   []InboxConfig    `yaml:"inboxes"`
+	Reserve   ReserveConfig    `yaml:"reserve"`
+	Signing   SigningConfig    `yaml:"signing"`
+}
+
+// AssetConfig lists an asset.
+type AssetConfig struct {
+	ID     custody.AssetID    `yaml:"id"`
+	Symbol string             `yaml:"symbol"`
+	Class  custody.AssetClass `yaml:"class"`
+	Scale  uint8              `yaml:"scale"`
+	// Layout names how a token keeps its balances, so that they can be proven
+	// against a block's state root: "usdc-v2.2". Needed for every token.
+	Layout string `yaml:"layout"`
+}
+
+// ChainConfig is a chain that is watched.
+type ChainConfig struct {
+	ID string `yaml:"id"` // CAIP-2
+	// Endpoints are JSON-RPC URLs. What they say is checked against the header
+	// they name; none is trusted.
+	Endpoints []string `yaml:"endpoints"`
+	// Hints is a WebSocket URL that may say early that a block has come.
+	// Polling goes on without it.
+	Hints string `yaml:"hints"`
+	// Poll is the pause between two looks at the head.
+	Poll time.Duration `yaml:"poll"`
+	// MaxAge is how old the newest block may be before the status is UNKNOWN.
+	MaxAge time.Duration `yaml:"max_age"`
+	// Sweep is how many blocks pass between two proofs of every address's balance.
+	Sweep uint64 `yaml:"sweep"`
+}
+
+// LocationConfig is a place off chain.
+type LocationConfig struct {
+	Place custody.Place       `yaml:"place"`
+	Type  custody.AccountType `yaml:"type"`
+	// Source is the inbox whose statements speak of the place.
+	Source string `yaml:"source"`
+	Label  string `yaml:"label"`
+}
+
+// InboxConfig is a folder into which one outside party puts its files.
+type InboxConfig struct {
+	Source string `yaml:"source"`
+	Folder string `yaml:"folder"`
+	Format string `yaml:"format"` // camt.053 or mt535
+	// MaxAge is how old the newest statement may be before the status is UNKNOWN.
+	MaxAge time.Duration `yaml:"max_age"`
+}
+
+// ReserveConfig is what the computation needs that stands in no journal.
+type ReserveConfig struct {
+	Method    reserve.Method    `yaml:"method"`    // basic or alternative
+	Frequency reserve.Frequency `yaml:"frequency"` // daily, weekly or monthly
+	// BankOpening is when the reserve bank opens, "09:00" New York time. A deposit
+	// is due one hour later (15c3-3(e)(3)).
+	BankOpening string              `yaml:"bank_opening"`
+	Accounts    []ReserveBankConfig `yaml:"accounts"`
+}
+
+// ReserveBankConfig is what is known of a reserve account's bank. An account for
+// which the notification or the contract of 15c3-3(f) is missing counts zero.
+type ReserveBankConfig struct {
+	Place         custody.Place `yaml:"place"`
+	Bank          string        `yaml:"bank"`
+	Affiliated    bool          `yaml:"affiliated"`
+	EquityCapital string        `yaml:"equity_capital"` // dollars, last Call Report
+	Notification  string        `yaml:"notification"`   // date of the bank's written notification
+	Contract      string        `yaml:"contract"`       // date of the no-lien contract
+}
+
+// SigningConfig is how the node reaches the signing parties. It holds no share.
+type SigningConfig struct {
+	Identity string `yaml:"identity"` // folder of the coordinator's own TLS identity
+	Members  string `yaml:"members"`  // file naming parties, addresses and pinned keys
+	Policy   string `yaml:"policy"`   // the node's copy of the policy
+}
+
+// Load reads a configuration file.
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := parseConfig(b)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	c.resolve(filepath.Dir(path))
+	return c, nil
+}
+
+func parseConfig(b []byte) (Config, error) {
+	var c Config
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, err
+	}
+	return c, c.Check()
+}
+
+// resolve makes paths in the file relative to the file.
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.Data, &c.Witness, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy}
+	for i := range c.Inboxes {
+		paths = append(paths, &c.Inboxes[i].Folder)
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+// Check says everything that is wrong with the configuration.
+func (c Config) Check() error {
+	var all []error
+	wrong := func(bad bool, format string, args ...any) {
+		if bad {
+			all = append(all, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(c.Entity == "", "entity: expected the legal name of the firm")
+	wrong(c.Data == "", "data: expected a folder")
+	wrong(c.Listen == "", "listen: expected an address such as 127.0.0.1:8443")
+	assets, err := c.assets()
+	if err != nil {
+		all = append(all, err)
+	}
+	for _, chain := range c.Chains {
+		_, err := wallet.ParseChain(chain.ID)
+		wrong(err != nil, "chains: %v", err)
+		wrong(len(chain.Endpoints) == 0, "chains: %s: expected at least one endpoint", chain.ID)
+		wrong(chain.MaxAge <= 0, "chains: %s: max_age: expected a duration such as 1m", chain.ID)
+	}
+	for _, a := range c.Assets {
+		_, known := layouts[a.Layout]
+		wrong(a.Layout != "" && !known, "assets: %s: layout %q, expected one of %q", a.ID, a.Layout, layoutNames())
+		wrong(strings.Contains(string(a.ID), "/erc20:") && a.Layout == "", "assets: %s: a token needs a layout, so that its balances can be proven", a.ID)
+		wrong(a.ID.OnChain() && !c.hasChain(a.ID.Chain()), "assets: %s: chain %s is not among the chains", a.ID, a.ID.Chain())
+	}
+	_, listed := assets[custody.USD]
+	wrong(!listed, "assets: %s is not listed; the reserve is computed in it", custody.USD)
+	all = append(all, c.checkOffchain()...)
+	return errors.Join(all...)
+}
+
+func (c Config) checkOffchain() []error {
+	var all []error
+	sources := map[string]bool{}
+	for _, in := range c.Inboxes {
+		if sources[in.Source] || in.Source == "" {
+			all = append(all, fmt.Errorf("inboxes: source %q is empty or stands twice", in.Source))
+		}
+		sources[in.Source] = true
+		if _, ok := readers[in.Format]; !ok {
+			all = append(all, fmt.Errorf("inboxes: %s: format %q, expected one of %q", in.Source, in.Format, readerNames()))
+		}
+		if in.MaxAge <= 0 || in.Folder == "" {
+			all = append(all, fmt.Errorf("inboxes: %s: expected a folder and a max_age such as 36h", in.Source))
+		}
+	}
+	for _, l := range c.Locations {
+		if l.Place == "" || l.Type.Side() != custody.At {
+			all = append(all, fmt.Errorf("locations: %q of type %q: expected a place and a type on the AT side", l.Place, l.Type))
+		}
+		if !sources[l.Source] {
+			all = append(all, fmt.Errorf("locations: %s: source %q is none of the inboxes", l.Place, l.Source))
+		}
+	}
+	return all
+}
+
+func (c Config) hasChain(id string) bool {
+	for _, chain := range c.Chains {
+		if chain.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// assets checks and collects what is listed.
+func (c Config) assets() (map[custody.AssetID]custody.Asset, error) {
+	all := map[custody.AssetID]custody.Asset{}
+	for _, a := range c.Assets {
+		asset := custody.Asset{ID: a.ID, Symbol: a.Symbol, Class: a.Class, Scale: a.Scale}
+		if err := asset.Check(); err != nil {
+			return all, fmt.Errorf("assets: %w", err)
+		}
+		if _, twice := all[a.ID]; twice {
+			return all, fmt.Errorf("assets: %s stands twice", a.ID)
+		}
+		all[a.ID] = asset
+	}
+	return all, nil
+}

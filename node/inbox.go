@@ -1,0 +1,130 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"goodcontrol/custody"
+	"goodcontrol/offchain"
+	"goodcontrol/offchain/camt"
+	"goodcontrol/offchain/mt535"
+)
+
+// readers are the formats that an inbox can hold.
+var readers = map[string]func(io.Reader, string) (offchain.Result, error){
+	"camt.053": camt.ReadStatement,
+	"camt.052": camt.ReadReport,
+	"mt535":    mt535.Read,
+}
+
+func readerNames() []string { return slices.Sorted(maps.Keys(readers)) }
+
+// inbox is a folder into which one outside party puts its files.
+type inbox struct {
+	n      *Node
+	config InboxConfig
+	files  *offchain.Inbox
+}
+
+func (in *inbox) name() string { return in.config.Source }
+
+// scanEvery is the pause between two looks into the folder.
+const scanEvery = 200 * time.Millisecond
+
+func (in *inbox) run(ctx context.Context, put func(context.Context, reading) error) error {
+	tick := time.NewTicker(scanEvery)
+	defer tick.Stop()
+	for {
+		received, err := in.files.Scan(ctx)
+		if err != nil && ctx.Err() == nil {
+			in.n.log.Error("inbox not read", "source", in.name(), "error", err)
+		}
+		for _, r := range received {
+			if err := in.take(ctx, r, put); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// take reads one file and puts what it says into the journal, whole; or refuses it
+// whole. A file is archived only when the journal has it.
+func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context.Context, reading) error) error {
+	if r.State != offchain.Claimed {
+		in.n.log.Warn("file set aside", "source", in.name(), "file", r.Name, "state", r.State)
+		return nil
+	}
+	observations, bad, err := in.read(r)
+	if err == nil && len(bad) == 0 {
+		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}})
+	}
+	var fault *offchain.Error
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, errHalt):
+		return err
+	case errors.As(err, &fault):
+		bad = []*offchain.Error{fault}
+	case err != nil:
+		bad = []*offchain.Error{offchain.Fault(r.Name, 0, 0, err.Error(), "statements of places that are ours, that fit what is in the journal")}
+	}
+	if len(bad) == 0 {
+		in.n.log.Info("file taken in", "source", in.name(), "file", r.Name, "sha256", r.Hash, "observations", len(observations))
+		return in.files.Done(r)
+	}
+	in.n.log.Error("file refused", "source", in.name(), "file", r.Name, "sha256", r.Hash, "error", bad[0])
+	if err := in.files.Refuse(r, bad); err != nil {
+		return err
+	}
+	return put(ctx, reading{source: in.name(), input: &input{refused: fmt.Sprintf("file %s was refused: %v", r.Name, bad[0])}})
+}
+
+// read turns a file into observations, or says what is wrong with it.
+func (in *inbox) read(r offchain.Received) ([]custody.Observation, []*offchain.Error, error) {
+	f, err := r.Open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening %s: %w", r.Name, err)
+	}
+	defer f.Close()
+	result, err := readers[in.config.Format](f, r.Name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", r.Name, err)
+	}
+	if !result.Valid() {
+		return nil, result.Errors, nil
+	}
+	for _, flag := range result.Flags {
+		in.n.log.Warn("statement does not add up", "source", in.name(), "file", r.Name, "code", flag.Code, "detail", flag.Detail)
+	}
+	var all []custody.Observation
+	for _, s := range result.Bank {
+		observations, err := s.Observations(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, observations...)
+	}
+	held := in.n.picture.Load().holdings
+	for _, s := range result.Securities {
+		observations, err := s.Observations(r, func(id custody.AssetID) (uint8, bool) {
+			a, ok := in.n.assets[id]
+			return a.Scale, ok
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(append(all, observations...), s.Gone(r, held)...)
+	}
+	return all, nil, nil
+}

@@ -1,0 +1,222 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
+	"goodcontrol/custody/recon"
+	"goodcontrol/custody/settle"
+	"goodcontrol/custody/wallet"
+	"goodcontrol/node/alert"
+	"goodcontrol/reserve"
+)
+
+// picture is everything that is known at one moment. It is published whole and
+// never changed, so that any number of readers may hold it.
+type picture struct {
+	at      time.Time
+	head    ledger.Head
+	verdict reserve.Verdict
+	// statements are the customer computation and the PAB one, in this order; empty
+	// when they could not be made.
+	statements []reserve.Statement
+	deposits   [2]reserve.Deposits
+	drivers    [2][]reserve.Driver
+	control    []reserve.SecurityControl
+	breaks     []custody.Break
+	inputs     map[string]input
+	halted     error
+
+	positions    []custody.Position
+	holdings     []custody.Holding
+	unauthorized []settle.Outflow
+	locations    []custody.LocationOpened
+	owners       []custody.OwnerOpened
+	wallets      []custody.WalletOpened
+	addresses    []custody.AddressAssigned
+	withdrawals  []wallet.Withdrawal
+	alerts       *alert.Set
+	computed     computed
+}
+
+// look makes the picture of what the books and the inputs say now.
+func (n *Node) look(now time.Time) (*picture, error) {
+	n.freshen()
+	f := n.fold
+	p := &picture{
+		at: now, inputs: n.locationsHeard(), positions: n.books.Positions(), holdings: f.settle.Holdings(),
+		unauthorized: f.settle.Unauthorized(), locations: f.settle.Locations(), owners: f.settle.Owners(), wallets: f.settle.Wallets(), addresses: f.settle.Addresses(),
+		withdrawals: f.withdrawals.All(),
+	}
+	for id := range n.chains {
+		p.inputs[id] = n.inputs[id]
+	}
+	var err error
+	p.breaks, err = recon.Compare(recon.Inputs{Positions: p.positions, Holdings: p.holdings, InFlight: f.settle.InFlight})
+	if err != nil {
+		return nil, err
+	}
+	recon.Age(p.breaks, f.breaks, now)
+	f.breaks = p.breaks
+
+	findings := reserve.Findings{Unknown: p.stale(now)}
+	if err := n.compute(p, now); err != nil {
+		findings.Unknown = append(findings.Unknown, err.Error())
+	}
+	if p.control, err = f.lines.Control(); err != nil {
+		findings.Unknown = append(findings.Unknown, fmt.Sprintf("possession or control: %v", err))
+	}
+	findings.Statements, findings.Controls, findings.ControlKnown = p.statements, p.control, err == nil
+	findings.Unknown = append(findings.Unknown, contradictions(p.breaks)...)
+	p.verdict = reserve.Judge(findings)
+	return p, nil
+}
+
+// stale says of each input why it cannot be believed.
+func (p *picture) stale(now time.Time) []string {
+	var why []string
+	for _, name := range slices.Sorted(maps.Keys(p.inputs)) {
+		if s := p.inputs[name].stale(name, now); s != "" {
+			why = append(why, s)
+		}
+	}
+	return why
+}
+
+// contradictions are the breaks that nothing known explains: books and outside say
+// different things, and which of them is right is not known.
+func contradictions(breaks []custody.Break) []string {
+	var why []string
+	for _, b := range breaks {
+		if !b.Unexplained().IsZero() {
+			why = append(why, fmt.Sprintf("%s at %s: books and %s differ", b.Asset, b.Place, b.ExpectedSource))
+		}
+	}
+	return why
+}
+
+// lookup finds a listed asset.
+func (n *Node) lookup(id custody.AssetID) (custody.Asset, bool) {
+	a, ok := n.assets[id]
+	return a, ok
+}
+
+// whole writes an amount in whole units of its asset.
+func (n *Node) whole(id custody.AssetID, amount custody.Amount) string {
+	if a, ok := n.assets[id]; ok {
+		return a.Format(amount)
+	}
+	return amount.String()
+}
+
+// compute makes both computations as of now, from the running sums; and from the
+// positions, which gives the accounts behind each line and holds the sums to account.
+func (n *Node) compute(p *picture, now time.Time) error {
+	day := reserve.DateOf(now, n.rule.Schedule.Place)
+	pack, err := n.rules.At(day)
+	if err != nil {
+		return err
+	}
+	basis := reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks}
+	running, err := n.fold.lines.Books(basis)
+	if err != nil {
+		return err
+	}
+	params := n.rule
+	params.AsOf, params.Rules = day, pack
+	customer, err := reserve.Compute(running.Customer.Items, &running.Customer.Deposits, params)
+	if err != nil {
+		return err
+	}
+	params.Population, params.CustomerExcessDebits, params.CashCounted = reserve.PABAccounts, customer.ExcessDebits, customer.Funding.CashCounted
+	pab, err := reserve.Compute(running.PAB.Items, &running.PAB.Deposits, params)
+	if err != nil {
+		return err
+	}
+	p.statements = []reserve.Statement{customer, pab}
+	p.deposits = [2]reserve.Deposits{running.Customer.Deposits, running.PAB.Deposits}
+	if last := n.picture.Load(); last != nil && sameLines(last.statements, p.statements) {
+		p.drivers = last.drivers
+		return nil
+	}
+	plain, err := reserve.FromPositions(reserve.Inputs{Basis: basis, Assets: n.lookup, Positions: p.positions, Opened: n.fold.lines.Opened()})
+	if err != nil {
+		return err
+	}
+	p.drivers = [2][]reserve.Driver{plain.Customer.Drivers, plain.PAB.Drivers}
+	for i, want := range []reserve.LineItems{plain.Customer.Items, plain.PAB.Items} {
+		if !sameItems(p.statements[i].Items, want) {
+			return errors.New("reserve: the running sums and the positions give different lines")
+		}
+	}
+	return nil
+}
+
+func sameLines(a, b []reserve.Statement) bool {
+	return slices.EqualFunc(a, b, func(a, b reserve.Statement) bool {
+		return a.Params.AsOf == b.Params.AsOf && sameItems(a.Items, b.Items) && a.Required.Equal(b.Required) &&
+			a.Funding.Eligible.Equal(b.Funding.Eligible) && slices.Equal(a.Funding.Ineligible, b.Funding.Ineligible)
+	})
+}
+
+func sameItems(a, b reserve.LineItems) bool {
+	for i := range a.Items {
+		if !a.Items[i].Equal(b.Items[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// params is what the configuration says of every computation.
+func (c ReserveConfig) params(rules reserve.Rules) (reserve.Params, map[custody.Account]reserve.ReserveAccount, error) {
+	place, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		return reserve.Params{}, nil, fmt.Errorf("reserve: %w", err)
+	}
+	banks := map[custody.Account]reserve.ReserveAccount{}
+	for _, a := range c.Accounts {
+		known, err := a.account()
+		if err != nil {
+			return reserve.Params{}, nil, fmt.Errorf("reserve: account %s: %w", a.Place, err)
+		}
+		banks[custody.AtPlace(custody.ReserveCustomer, a.Place)] = known
+		banks[custody.AtPlace(custody.ReservePAB, a.Place)] = known
+	}
+	return reserve.Params{
+		Population: reserve.CustomerAccounts, Method: c.Method, Frequency: c.Frequency,
+		Schedule: reserve.Schedule{Banking: rules.Calendars.Banking, Place: place, BankOpening: c.BankOpening},
+	}, banks, nil
+}
+
+func (a ReserveBankConfig) account() (reserve.ReserveAccount, error) {
+	known := reserve.ReserveAccount{Bank: a.Bank, Affiliated: a.Affiliated}
+	if a.EquityCapital != "" {
+		capital, err := decimal.NewFromString(a.EquityCapital)
+		if err != nil {
+			return known, fmt.Errorf("equity_capital %q: expected dollars such as 9000000000", a.EquityCapital)
+		}
+		known.EquityCapital = decimal.NewNullDecimal(capital)
+	}
+	for _, letter := range []struct {
+		text string
+		date *reserve.Date
+	}{{a.Notification, &known.Notified}, {a.Contract, &known.Contracted}} {
+		if letter.text == "" {
+			continue
+		}
+		day, err := reserve.ParseDate(letter.text)
+		if err != nil {
+			return known, err
+		}
+		*letter.date = day
+	}
+	return known, nil
+}

@@ -1,0 +1,241 @@
+// Package node joins the parts: what is seen, meant, kept, compared, reserved and
+// told. Read [Node.step] first; it is the whole life of a settlement.
+//
+// Three kinds of goroutine and no more: one per source, which reads the outside
+// and puts readings on one bounded channel; one that runs step, the only writer;
+// and the HTTP handlers, which read published pictures and queue requests. The
+// signing of approved withdrawals is a source too: it brings signatures.
+//
+// Everything durable is in the journal. What is kept here is a fold of it, made
+// by the same code when the node starts and while it runs.
+//
+// The package holds no rule of accounting, law or cryptography.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
+	"goodcontrol/custody/settle"
+	"goodcontrol/custody/wallet"
+	"goodcontrol/node/alert"
+	"goodcontrol/node/store"
+	"goodcontrol/reserve"
+)
+
+// Node is one custody broker node on one data folder.
+type Node struct {
+	config Config
+	assets map[custody.AssetID]custody.Asset
+	rules  reserve.Rules
+	rule   reserve.Params // what every computation shares; AsOf and Rules are set for each
+	banks  map[custody.Account]reserve.ReserveAccount
+	policy *wallet.Policy
+	now    func() time.Time
+	log    *slog.Logger
+
+	store    *store.Store
+	books    *ledger.Books
+	readings chan reading
+	sources  []source
+	chains   map[string]*chain
+	signers  Signers
+
+	// fold is what follows from the journal beside positions. The goroutine that
+	// runs step owns it.
+	fold   *fold
+	inputs map[string]input
+
+	picture atomic.Pointer[picture]
+	grown   broadcast // wakes those who wait for the journal to grow
+	loops   sync.WaitGroup
+}
+
+// reading is what a source has read, or what somebody asks: facts that are not in
+// the journal yet.
+type reading struct {
+	source       string
+	cursor       []byte
+	observations []custody.Observation
+	// input says how the source is; nil leaves it as it was.
+	input *input
+	// decide makes entries from a request, in the state it finds.
+	decide func(*fold) ([]custody.Entry, error)
+	// done gets the outcome, once: nil when everything is in the journal.
+	done chan<- error
+}
+
+// errHalt marks an error after which the node no longer knows that its books are
+// right. Posting stops; what was published stays readable.
+var errHalt = errors.New("posting halted")
+
+// step carries one reading from left to right: what was seen, what it means, the
+// journal, positions and breaks, the reserve, alerts. It is the only writer.
+func (n *Node) step(ctx context.Context, now time.Time, r reading) error {
+	entries, err := n.mean(r)
+	if err != nil {
+		return n.refuse(ctx, r, err)
+	}
+
+	// Before this line nothing has happened. After it, all that follows can be
+	// computed again from the journal.
+	if err := n.post(ctx, r.cursors(), entries); err != nil {
+		return n.refuse(ctx, r, fmt.Errorf("posting what %s says: %w", r.source, err))
+	}
+
+	n.note(r)
+	seen, err := n.look(now)
+	if err != nil {
+		return fmt.Errorf("%w: looking at the books: %w", errHalt, err)
+	}
+	told, err := n.tell(seen)
+	if err != nil {
+		return fmt.Errorf("%w: telling what changed: %w", errHalt, err)
+	}
+	if err := n.post(ctx, nil, told); err != nil {
+		return fmt.Errorf("%w: posting what was told: %w", errHalt, err)
+	}
+	n.publish(seen)
+	return nil
+}
+
+// post puts entries into the journal and folds them as the journal has them.
+func (n *Node) post(ctx context.Context, cursors map[string][]byte, entries []custody.Entry) error {
+	posted, err := n.books.Post(ctx, cursors, entries...)
+	if err != nil {
+		return err
+	}
+	for i, p := range posted {
+		if p.Existing {
+			// What was meant a second time must not count a second time.
+			n.fold, err = n.refold(ctx)
+			return err
+		}
+		entries[i].Seq, entries[i].Recorded = p.Seq, p.Recorded
+	}
+	return n.fold.keep(entries...)
+}
+
+// mean turns a reading into entries and folds them, one after the other, since
+// what the second of two observations means may depend on the first.
+func (n *Node) mean(r reading) ([]custody.Entry, error) {
+	var entries []custody.Entry
+	for _, o := range r.observations {
+		meant, err := n.fold.settle.Observe(o)
+		if err != nil {
+			return nil, err
+		}
+		if err := n.fold.mean(meant...); err != nil {
+			return nil, err
+		}
+		entries = append(entries, meant...)
+	}
+	if r.decide == nil {
+		return entries, nil
+	}
+	decided, err := r.decide(n.fold)
+	if err != nil {
+		return nil, err
+	}
+	return append(entries, decided...), n.fold.mean(decided...)
+}
+
+// refuse undoes what a reading that cannot be posted did to the fold, by folding
+// the journal again. A file or a person may be wrong, and is told so; a chain
+// that contradicts the books, or a journal in an unknown state, halts posting.
+func (n *Node) refuse(ctx context.Context, r reading, why error) error {
+	if halted := n.books.Halted(); halted != nil {
+		return fmt.Errorf("%w: %w", errHalt, errors.Join(why, halted))
+	}
+	fold, err := n.refold(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: folding the journal again after %w: %w", errHalt, why, err)
+	}
+	n.fold = fold
+	if r.source != "" && n.chains[r.source] != nil {
+		return fmt.Errorf("%w: %w", errHalt, why)
+	}
+	return why
+}
+
+func (r reading) cursors() map[string][]byte {
+	if r.cursor == nil {
+		return nil
+	}
+	return map[string][]byte{r.source: r.cursor}
+}
+
+// fold is every fold of the journal that the node keeps beside positions.
+type fold struct {
+	settle      *settle.Machine
+	withdrawals wallet.Withdrawals
+	lines       *reserve.Tracker
+	alerts      alert.Set
+	requests    requests
+	computed    computed
+	breaks      []custody.Break // as last looked at, for their age
+}
+
+// refold folds the whole journal.
+func (n *Node) refold(ctx context.Context) (*fold, error) {
+	lines, err := reserve.NewTracker(n.lookup, n.rule.Schedule.Place)
+	if err != nil {
+		return nil, err
+	}
+	f := &fold{settle: settle.New(), lines: lines, requests: requests{}, computed: computed{}}
+	err = n.books.Entries(ctx, 0, func(e custody.Entry) error { return errors.Join(f.mean(e), f.keep(e)) })
+	return f, err
+}
+
+// mean folds entries into what later observations mean. They need not be in the
+// journal yet.
+func (f *fold) mean(entries ...custody.Entry) error {
+	for _, e := range entries {
+		if err := f.settle.Apply(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep folds entries that are in the journal into everything else.
+func (f *fold) keep(entries ...custody.Entry) error {
+	for _, e := range entries {
+		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e)); err != nil {
+			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
+		}
+	}
+	return nil
+}
+
+// broadcast wakes everybody who waits.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that is closed at the next wake.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}

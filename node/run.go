@@ -1,0 +1,226 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
+	"goodcontrol/custody/wallet"
+	"goodcontrol/node/api"
+	"goodcontrol/node/store"
+	"goodcontrol/reserve"
+)
+
+// Signers is the group of threshold signers, as the node sees it: it may ask, and
+// holds no share. Each party decides for itself.
+type Signers interface {
+	// Sign asks for the signature of a request, which is a wallet.Request, and
+	// returns it verified against the wallet's key.
+	Sign(ctx context.Context, request []byte) (Signature, error)
+	// Address is the address of a key's child, in EIP-55 case.
+	Address(ctx context.Context, key, path string) (string, error)
+	// Status says of each party why it cannot sign now, or nothing, and how many
+	// are needed.
+	Status(ctx context.Context) (parties map[string]string, threshold int)
+}
+
+// Signature is an ECDSA signature with its recovery id, 0 or 1.
+type Signature struct {
+	R, S [32]byte
+	V    byte
+}
+
+// Options are what a node is given beside its configuration.
+type Options struct {
+	Signers Signers
+	Log     *slog.Logger
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
+}
+
+// New opens the journal, folds it, and prepares the sources. Nothing runs yet.
+// An error leaves nothing open.
+func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
+	if err := config.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	n := &Node{
+		config: config, signers: o.Signers, log: o.Log, now: o.Now,
+		readings: make(chan reading, queued), chains: map[string]*chain{}, inputs: map[string]input{},
+	}
+	if n.now == nil {
+		n.now = time.Now
+	}
+	if n.assets, err = config.assets(); err != nil {
+		return nil, err
+	}
+	if n.rules, err = reserve.LoadRules(); err != nil {
+		return nil, err
+	}
+	if n.rule, n.banks, err = config.Reserve.params(n.rules); err != nil {
+		return nil, err
+	}
+	if config.Signing.Policy != "" {
+		if n.policy, err = wallet.LoadPolicy(config.Signing.Policy); err != nil {
+			return nil, err
+		}
+	}
+	n.store, err = store.Open(store.Options{Dir: filepath.Join(config.Data, "journal"), Witness: config.Witness, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.books, err = ledger.Open(ctx, n.store, ledger.Options{Now: n.now}); err != nil {
+		return nil, err
+	}
+	if n.fold, err = n.refold(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openRegister(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.openSources(ctx)
+}
+
+// openRegister writes what the configuration lists into the journal, once. A
+// listing that was changed since contradicts the journal and is refused.
+func (n *Node) openRegister(ctx context.Context) error {
+	at := n.now()
+	if e, found, err := n.books.EntryByRef(ctx, "owner/firm"); err != nil {
+		return err
+	} else if found {
+		at = e.Effective // the same facts again, in the same words
+	}
+	var entries []custody.Entry
+	var all error
+	add := func(kind string, ref string, fact any) {
+		e, err := custody.FactEntry(kind, custody.Ref(ref), "configuration", at, fact)
+		all = errors.Join(all, err)
+		if was, found, err := n.books.EntryByRef(ctx, e.Ref); err != nil {
+			all = errors.Join(all, err)
+		} else if found && string(was.Body) != string(e.Body) {
+			all = errors.Join(all, fmt.Errorf("configuration says %s, the journal %s", e.Body, was.Body))
+		} else if !found {
+			entries = append(entries, e)
+		}
+	}
+	add(custody.KindOwnerOpened, "owner/firm", custody.OwnerOpened{ID: "firm", Kind: custody.Firm, Name: n.config.Entity})
+	for _, a := range n.config.Assets {
+		add(custody.KindAssetListed, "asset/"+string(a.ID), n.assets[a.ID])
+	}
+	for _, l := range n.config.Locations {
+		add(custody.KindLocationOpened, "location/"+string(l.Place), custody.LocationOpened(l))
+	}
+	if all != nil {
+		return all
+	}
+	if err := n.fold.mean(entries...); err != nil {
+		return err
+	}
+	return n.post(ctx, nil, entries)
+}
+
+// Close gives back what New opened. Run must have returned.
+func (n *Node) Close() error {
+	var all error
+	for _, c := range n.chains {
+		c.client.Close()
+	}
+	if n.store != nil {
+		all = n.store.Close()
+	}
+	return all
+}
+
+// lookEvery is how often the node looks at what only time changes: ages of
+// inputs, deadlines.
+const lookEvery = time.Second
+
+// Run watches, books, compares and tells, and serves the API on the listener,
+// until the context ends. When posting halts it goes on serving what it last
+// knew, says UNKNOWN, and returns the reason when the context ends.
+func (n *Node) Run(ctx context.Context, listener net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := n.step(ctx, n.now(), reading{}); err != nil {
+		return err
+	}
+	failed := make(chan error, len(n.sources)+1)
+	for _, s := range n.sources {
+		n.loops.Go(func() {
+			if err := s.run(ctx, n.put); err != nil && ctx.Err() == nil {
+				n.log.Error("source stopped", "source", s.name(), "error", err)
+				failed <- fmt.Errorf("source %s: %w", s.name(), err)
+			}
+		})
+	}
+	server, err := api.New(n, api.Options{Log: n.journalID(), Version: Version, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	n.loops.Go(func() {
+		if err := server.Run(ctx, listener); err != nil && !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+			failed <- fmt.Errorf("serving the API: %w", err)
+			cancel()
+		}
+	})
+	err = n.loop(ctx)
+	cancel()
+	n.loops.Wait()
+	select {
+	case serving := <-failed:
+		err = errors.Join(err, serving)
+	default:
+	}
+	return err
+}
+
+// loop runs step until the context ends.
+func (n *Node) loop(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		var r reading
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case r = <-n.readings:
+		}
+		err := n.step(ctx, n.now(), r)
+		if r.done != nil {
+			r.done <- err
+		}
+		if errors.Is(err, errHalt) && ctx.Err() == nil {
+			n.log.Error("posting is halted; reading goes on", "error", err)
+			n.halt(err)
+			return n.refuseAll(ctx, err)
+		}
+	}
+}
+
+// refuseAll answers every reading with the reason of the halt, until the context
+// ends.
+func (n *Node) refuseAll(ctx context.Context, why error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return why
+		case r := <-n.readings:
+			if r.done != nil {
+				r.done <- why
+			}
+		}
+	}
+}

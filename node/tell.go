@@ -1,0 +1,218 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"goodcontrol/custody"
+	"goodcontrol/custody/settle"
+	"goodcontrol/node/alert"
+	"goodcontrol/reserve"
+)
+
+// kindComputed is the kind of entry that keeps a reserve computation whose figures
+// are new: every computation made is a record (15c3-3(e)(3)(vi)).
+const kindComputed = "reserve.computed"
+
+// computation is the body of such an entry.
+type computation struct {
+	Population reserve.Population `json:"population"`
+	Result     reserve.Result     `json:"result"`
+	Drivers    []reserve.Driver   `json:"drivers"`
+}
+
+// computed is the latest computation of each population.
+type computed map[reserve.Population]custody.Entry
+
+func (c computed) apply(e custody.Entry) error {
+	if e.Kind != kindComputed {
+		return nil
+	}
+	f, err := custody.Fact[computation](e)
+	c[f.Population] = e
+	return err
+}
+
+// cents is the precision in which dollars are told.
+const cents = 2
+
+// tell makes the entries for what is new in the picture: computations, and alerts
+// that open, change or close.
+func (n *Node) tell(p *picture) ([]custody.Entry, error) {
+	var told []custody.Entry
+	if last := n.picture.Load(); last == nil || !sameLines(last.statements, p.statements) {
+		for i, s := range p.statements {
+			e, err := custody.FactEntry(kindComputed, custody.Ref(fmt.Sprintf("computed/%s/%d", s.Params.Population, n.books.Head().Size)), "reserve", p.at.UTC(),
+				computation{Population: s.Params.Population, Result: s.Report(cents), Drivers: p.drivers[i]})
+			if err != nil {
+				return nil, err
+			}
+			told = append(told, e)
+		}
+	}
+	events, err := n.fold.alerts.Diff(alert.Picture{At: p.at.UTC(), Seq: n.books.Head().Size, Conditions: n.conditions(p)})
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range events {
+		e, err := v.Entry("node")
+		if err != nil {
+			return nil, err
+		}
+		told = append(told, e)
+	}
+	return told, nil
+}
+
+// conditions is everything that holds now and that a person has to know of.
+func (n *Node) conditions(p *picture) []alert.Condition {
+	all := []alert.Condition{statusOf(p)}
+	for i, s := range p.statements {
+		all = append(all, n.reserveConditions(p, s, p.drivers[i])...)
+	}
+	for _, c := range p.control {
+		if c.Deficit.Sign() > 0 {
+			all = append(all, n.deficit(c))
+		}
+	}
+	for _, b := range p.breaks {
+		all = append(all, n.breakOf(b))
+	}
+	for _, out := range p.unauthorized {
+		all = append(all, n.unauthorized(out))
+	}
+	for name, in := range p.inputs {
+		if why := in.stale(name, p.at); why != "" {
+			all = append(all, alert.Condition{
+				Key: "input.stale/" + name, Kind: alert.InputStale,
+				Data: map[string]string{"input": name, "why": why}, Matters: name,
+			})
+		}
+	}
+	return all
+}
+
+// statusOf is the status word itself: an alert that never closes, and whose change
+// is the news.
+func statusOf(p *picture) alert.Condition {
+	severity := alert.Info
+	if p.verdict.Status != reserve.Compliant {
+		severity = alert.Warning
+	}
+	return alert.Condition{
+		Key: "status", Kind: alert.StatusChanged, Severity: severity, Data: p.verdict, Matters: p.verdict.Status,
+	}
+}
+
+func (n *Node) reserveConditions(p *picture, s reserve.Statement, drivers []reserve.Driver) []alert.Condition {
+	var all []alert.Condition
+	from, to := n.wireAccounts(s.Params.Population)
+	if short, is := reserve.ShortfallOf(s, drivers, p.at, from, to); is {
+		all = append(all, alert.Condition{
+			Key: "reserve.shortfall/" + string(s.Params.Population), Kind: alert.ReserveShortfall, Deadline: short.Deadline,
+			Data: short, Matters: []string{short.Required, short.Eligible, short.Deadline.Format(time.RFC3339)},
+		})
+	}
+	if s.Funding == nil {
+		return all
+	}
+	for _, x := range s.Funding.Ineligible {
+		if a, ok := n.assets[custody.AssetID(x.Asset)]; ok && a.Class.Digital() {
+			all = append(all, alert.Condition{
+				Key:  fmt.Sprintf("reserve.ineligible_asset/%s/%s", s.Params.Population, x.Asset),
+				Kind: alert.IneligibleAsset,
+				Data: map[string]string{"population": string(s.Params.Population), "asset": x.Asset, "symbol": a.Symbol, "amount": x.Amount, "counted": "0", "reason": x.Reason},
+			})
+		}
+	}
+	return all
+}
+
+// wireAccounts are the account that could pay a deposit and the one it would go to,
+// where there is exactly one of each.
+func (n *Node) wireAccounts(population reserve.Population) (from, to string) {
+	want := custody.ReserveCustomer
+	if population == reserve.PABAccounts {
+		want = custody.ReservePAB
+	}
+	for _, l := range n.config.Locations {
+		switch l.Type {
+		case custody.BankOperating:
+			from = string(l.Place)
+		case want:
+			to = string(l.Place)
+		}
+	}
+	return from, to
+}
+
+func (n *Node) deficit(c reserve.SecurityControl) alert.Condition {
+	data := struct {
+		Asset     custody.AssetID      `json:"asset"`
+		Symbol    string               `json:"symbol"`
+		Class     reserve.ControlClass `json:"class"`
+		Required  string               `json:"required"`
+		InControl string               `json:"in_control"`
+		Deficit   string               `json:"deficit"`
+		Elsewhere map[string]string    `json:"elsewhere"`
+	}{
+		c.Asset, n.assets[c.Asset].Symbol, c.Class, n.whole(c.Asset, c.Required), n.whole(c.Asset, c.InControl), n.whole(c.Asset, c.Deficit), map[string]string{},
+	}
+	for _, e := range c.Elsewhere {
+		data.Elsewhere[e.Control.String()] = n.whole(c.Asset, e.Quantity)
+	}
+	return alert.Condition{Key: "control.deficit/" + string(c.Asset), Kind: alert.ControlDeficit, Data: data}
+}
+
+// breakOf tells a break. What is wholly explained is told too, but calmly.
+func (n *Node) breakOf(b custody.Break) alert.Condition {
+	severity := alert.Warning
+	if b.Unexplained().IsZero() {
+		severity = alert.Info
+	}
+	return alert.Condition{
+		Key: "recon.break/" + b.ID, Kind: alert.ReconBreak, Severity: severity, Since: b.FirstSeen,
+		Data: map[string]any{
+			"id": b.ID, "place": b.Place, "asset": b.Asset, "symbol": n.assets[b.Asset].Symbol,
+			"books": n.whole(b.Asset, b.Books), "outside": n.whole(b.Asset, b.Outside), "difference": n.whole(b.Asset, b.Difference),
+			"explained": n.whole(b.Asset, b.Explained), "cause": b.Cause, "first_seen": b.FirstSeen.UTC(), "expected_source": b.ExpectedSource,
+			"affects_reserve": b.AffectsReserve,
+		},
+	}
+}
+
+func outflowKey(o settle.Outflow) string { return "chain.unauthorized_outflow/" + string(o.Ref) }
+
+// unauthorized tells an outflow that no intent explains. It holds until two people
+// have dealt with it.
+func (n *Node) unauthorized(o settle.Outflow) alert.Condition {
+	return alert.Condition{
+		Key: outflowKey(o), Kind: alert.UnauthorizedOutflow, Since: o.Observation.Effective, Latched: true,
+		Data: map[string]any{
+			"wallet": o.Wallet, "from": o.Observation.From, "to": o.Observation.To, "asset": o.Observation.Asset,
+			"symbol": n.assets[o.Observation.Asset].Symbol, "amount": n.whole(o.Observation.Asset, o.Observation.Amount),
+			"tx": o.Observation.Evidence.Tx, "block": o.Observation.Evidence.Block, "why": o.Why,
+		},
+	}
+}
+
+// publish lets readers see the picture, and wakes those who follow the journal.
+func (n *Node) publish(p *picture) {
+	p.head = n.books.Head()
+	p.alerts = n.fold.alerts.Clone()
+	p.computed = computed{}
+	for k, v := range n.fold.computed {
+		p.computed[k] = v
+	}
+	n.picture.Store(p)
+	n.grown.wake()
+}
+
+// halt publishes that posting has stopped: what is known stays readable, and the
+// word is UNKNOWN from then on.
+func (n *Node) halt(why error) {
+	last := *n.picture.Load()
+	last.halted = why
+	last.verdict = reserve.Verdict{Status: reserve.Unknown, Reasons: append([]string{why.Error()}, last.verdict.Reasons...)}
+	n.picture.Store(&last)
+}
