@@ -91,6 +91,9 @@ type WalletOpened struct {
 	Chain string     `json:"chain"` // CAIP-2
 	Key   string     `json:"key"`
 	Owner string     `json:"owner,omitempty"`
+	// Index is the first part of the path of each of its addresses. No two wallets
+	// have the same.
+	Index uint32 `json:"index"`
 }
 
 // AddressAssigned is the fact that an address of a wallet was assigned. Owner is

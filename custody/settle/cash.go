@@ -42,7 +42,7 @@ func (m *Machine) observeCash(o custody.Observation) ([]custody.Entry, error) {
 	if id := reference(o.Text, referenceTransfer); id != "" {
 		transit := custody.AtPlace(custody.BankTransit, custody.Place("transfer:"+id))
 		legs = between(transit, bank, o.Asset, amount)
-	} else if owner := reference(o.Text, referenceOwner); m.owners[owner] != custody.NoOwner {
+	} else if owner := reference(o.Text, referenceOwner); m.Owner(owner) != custody.NoOwner {
 		account, err := m.ownerAccount(owner)
 		if err != nil {
 			return nil, err
@@ -92,7 +92,7 @@ func (m *Machine) location(place custody.Place, source string) (custody.Account,
 
 // ownerAccount is the account an owner's property is booked to.
 func (m *Machine) ownerAccount(owner string) (custody.Account, error) {
-	switch m.owners[owner] {
+	switch m.Owner(owner) {
 	case custody.Customer:
 		return custody.ForOwner(custody.CustomerCash, owner), nil
 	case custody.PAB:

@@ -44,7 +44,7 @@ func (m *Machine) Apply(e custody.Entry) error {
 
 // folds says, for each kind of entry, how it changes the machine.
 var folds = map[string]func(*Machine, custody.Entry) error{
-	custody.KindOwnerOpened: fact(func(m *Machine, f custody.OwnerOpened) { m.owners[f.ID] = f.Kind }),
+	custody.KindOwnerOpened: fact(func(m *Machine, f custody.OwnerOpened) { m.owners[f.ID] = f }),
 	custody.KindLocationOpened: fact(func(m *Machine, f custody.LocationOpened) {
 		m.locations[f.Place] = f
 	}),

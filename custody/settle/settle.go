@@ -35,7 +35,7 @@ var ErrUnknownPlace = errors.New("place is not one of ours")
 // Machine is the fold of the journal that decides what observations mean. It is
 // not safe for concurrent use: the one goroutine that posts owns it.
 type Machine struct {
-	owners    map[string]custody.OwnerKind
+	owners    map[string]custody.OwnerOpened
 	locations map[custody.Place]custody.LocationOpened
 	wallets   map[string]custody.WalletOpened
 	addresses map[custody.Place]custody.AddressAssigned
@@ -88,7 +88,7 @@ type holdingKey struct {
 // New returns a machine that has folded nothing.
 func New() *Machine {
 	return &Machine{
-		owners:    map[string]custody.OwnerKind{},
+		owners:    map[string]custody.OwnerOpened{},
 		locations: map[custody.Place]custody.LocationOpened{},
 		wallets:   map[string]custody.WalletOpened{},
 		addresses: map[custody.Place]custody.AddressAssigned{},

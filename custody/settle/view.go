@@ -88,7 +88,12 @@ func (m *Machine) Address(place custody.Place) (custody.AddressAssigned, bool) {
 }
 
 // Owner finds the kind of an owner; it is NoOwner for one that was never opened.
-func (m *Machine) Owner(id string) custody.OwnerKind { return m.owners[id] }
+func (m *Machine) Owner(id string) custody.OwnerKind { return m.owners[id].Kind }
+
+// Owners is every owner, sorted by id.
+func (m *Machine) Owners() []custody.OwnerOpened {
+	return sorted(m.owners, func(o custody.OwnerOpened) string { return o.ID })
+}
 
 // Booked is the owner in whose book an outside address stands, or empty.
 func (m *Machine) Booked(place custody.Place) string { return m.book[place] }

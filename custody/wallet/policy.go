@@ -199,14 +199,14 @@ func (p *Policy) checkApprovals(i Intent, hash [32]byte, approvals []Approval) e
 		if !ok {
 			return fmt.Errorf("approval by %q, who is not in policy %d", a.Person, p.Version)
 		}
-		if !ed25519.Verify(person.Key, hash[:], a.Signature) {
+		if !p.Signed(a.Person, hash, a.Signature) {
 			return fmt.Errorf("signature of %s does not fit the intent's hash %x", a.Person, hash)
 		}
 		signed[a.Person] = person
 	}
 	maker, ok := signed[i.Maker]
 	if !ok || !maker.Is(Maker) {
-		return fmt.Errorf("maker %q has not signed it, or may not make", i.Maker)
+		return fmt.Errorf("%w: maker %q has not signed it, or may not make", ErrNotApproved, i.Maker)
 	}
 	checkers := 0
 	for id, person := range signed {
@@ -218,6 +218,13 @@ func (p *Policy) checkApprovals(i Intent, hash [32]byte, approvals []Approval) e
 		return fmt.Errorf("%w: approved by %d of %d checkers other than the maker", ErrNotApproved, checkers, p.Checkers)
 	}
 	return nil
+}
+
+// Signed says whether the signature is that of a person of the policy over the
+// hash of an intent.
+func (p *Policy) Signed(person string, hash [32]byte, signature []byte) bool {
+	who, ok := p.person(person)
+	return ok && ed25519.Verify(who.Key, hash[:], signature)
 }
 
 // ErrNotApproved says that an intent is sound but lacks approvals.

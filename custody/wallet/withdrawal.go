@@ -3,6 +3,7 @@ package wallet
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"goodcontrol/custody"
 )
@@ -34,9 +35,15 @@ type Withdrawal struct {
 	Canonical []byte // of the intent
 	Hash      [32]byte
 	Reason    string // the maker's words
-	Approvals []Approval
+	Approvals []Given
 	Tx        string // hash, once signed
 	Raw       []byte // the signed transaction
+}
+
+// Given is an approval and when it was given.
+type Given struct {
+	Approval
+	At time.Time
 }
 
 // Open says whether the withdrawal may still use its nonce.
@@ -46,7 +53,11 @@ func (w Withdrawal) Open() bool {
 
 // Request is what is sent to the signing parties.
 func (w Withdrawal) Request() Request {
-	return Request{Intent: w.Canonical, Approvals: w.Approvals}
+	r := Request{Intent: w.Canonical}
+	for _, a := range w.Approvals {
+		r.Approvals = append(r.Approvals, a.Approval)
+	}
+	return r
 }
 
 // Withdrawals is the register of withdrawals: a fold of the journal. The zero
@@ -64,7 +75,7 @@ func (w *Withdrawals) Apply(e custody.Entry) error {
 	case custody.KindWithdrawalApproved:
 		f, err := custody.Fact[custody.WithdrawalApproved](e)
 		return w.change(e, f.ID, err, func(x *Withdrawal) {
-			x.Approvals = append(x.Approvals, Approval{Person: f.Person, Signature: f.Signature})
+			x.Approvals = append(x.Approvals, Given{Approval{Person: f.Person, Signature: f.Signature}, e.Effective})
 		})
 	case custody.KindWithdrawalHeld:
 		f, err := custody.Fact[custody.WithdrawalHeld](e)
