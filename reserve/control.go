@@ -42,7 +42,7 @@ type Elsewhere struct {
 }
 
 // Control computes possession or control from all settled positions: every asset but
-// cash, in the order of asset names. All of a margin account is required, not only
+// cash of which there is any, in the order of asset names. All of a margin account is required, not only
 // what is fully paid and excess margin: the stricter reading, until the split of (a)(3)
 // to (a)(5) is made.
 func Control(positions []custody.Position, assets AssetLookup) ([]SecurityControl, error) {
@@ -125,7 +125,9 @@ func controls(tallies map[custody.AssetID]*controlTally) ([]SecurityControl, err
 				c.Elsewhere = append(c.Elsewhere, Elsewhere{custody.Control(state), quantity})
 			}
 		}
-		all = append(all, c)
+		if !c.Required.IsZero() || !c.InControl.IsZero() || len(c.Elsewhere) > 0 {
+			all = append(all, c)
+		}
 	}
 	slices.SortFunc(all, func(a, b SecurityControl) int { return cmp.Compare(a.Asset, b.Asset) })
 	return all, nil
