@@ -6,8 +6,9 @@
 // with the consensus layer replaced by the caller: blocks, forks, the safe and
 // the finalized block are made by function calls. Whoever watches it does so
 // over real HTTP and WebSocket connections on loopback and cannot tell it from
-// a node of a public network. The same seed and the same calls give the same
-// hashes.
+// a node of a public network; only eth_sendRawTransaction is ours, and answers
+// when the transaction can be sealed. The same seed and the same calls give the
+// same hashes.
 //
 // It never is a part of the product: nothing but tests and custodyctl may
 // import it, for it links a whole node and holds its keys in the open. It never
