@@ -165,12 +165,12 @@ func (c *conn) operate(ctx context.Context, in incoming) error {
 	err := in.err
 	if err == nil {
 		switch in.op.Op {
-		case opSubscribe:
+		case OpSubscribe:
 			err = c.subscribe(ctx, in.op)
-		case opAck:
+		case OpAck:
 			err = c.ack(in.op)
 		default:
-			err = Errorf(CodeInvalid, "op %q, expected %q or %q", in.op.Op, opSubscribe, opAck)
+			err = Errorf(CodeInvalid, "op %q, expected %q or %q", in.op.Op, OpSubscribe, OpAck)
 		}
 	}
 	var told *Error

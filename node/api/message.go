@@ -42,10 +42,10 @@ const (
 	FromNow      = "now"
 )
 
-// Command words of a client's messages.
+// What a client may ask for on the stream.
 const (
-	opSubscribe = "subscribe"
-	opAck       = "ack"
+	OpSubscribe = "subscribe"
+	OpAck       = "ack"
 )
 
 // Operation is a message from a client.

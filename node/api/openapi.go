@@ -56,8 +56,13 @@ func describe(doc *huma.OpenAPI) ([]byte, error) {
 			op.Responses["default"] = &huma.Response{
 				Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
 			}
-			if op.RequestBody != nil {
-				accepted[op.RequestBody.Content["application/json"].Schema.Ref] = true
+			if op.RequestBody == nil {
+				continue
+			}
+			delete(op.RequestBody.Content, "application/octet-stream") // the body as sent, which is hashed
+			accepted[op.RequestBody.Content["application/json"].Schema.Ref] = true
+			for _, p := range op.Parameters {
+				p.Required = p.Required || p.Name == idempotencyKey
 			}
 		}
 	}

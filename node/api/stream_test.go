@@ -229,7 +229,7 @@ func TestDrain(t *testing.T) {
 	address, stop := serveUntil(t, m, api.StreamOptions{})
 	ws := dial(t, address)
 	next(t, ws, api.TypeHello)
-	stop()
+	go stop()
 	ws.SetReadDeadline(time.Now().Add(patience))
 	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
 		t.Errorf("read after the server stopped: %v, expected close %d", err, websocket.CloseServiceRestart)

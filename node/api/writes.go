@@ -8,6 +8,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
+// idempotencyKey is the header that every write has.
+const idempotencyKey = "Idempotency-Key"
+
 // Keyed is what every write has besides its body. It and the other parts of
 // requests are exported because only then are they looked into for parameters.
 type Keyed struct {
@@ -53,7 +56,7 @@ func postTo[C Command](s *Server, api huma.API, before, after, summary string, a
 
 func (s *Server) submit(ctx context.Context, k Keyed, hash [32]byte, c Command) (*answer[Result], error) {
 	if k.Key == "" {
-		return nil, newProblem(CodeNoIdempotencyKey, "the header Idempotency-Key is missing")
+		return nil, newProblem(CodeNoIdempotencyKey, "the header "+idempotencyKey+" is missing")
 	}
 	signature, err := base64.StdEncoding.DecodeString(k.Signature)
 	if err != nil {
