@@ -72,6 +72,13 @@ func appendTime(b []byte, t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(n))
 }
 
+// encodable says whether appendTime keeps the time: whether it lies between the
+// years 1678 and 2262, and is not the very nanosecond that stands for none.
+func encodable(t time.Time) bool {
+	n := t.UnixNano()
+	return n != 0 && time.Unix(0, n).Equal(t)
+}
+
 // DecodeEntry reads one canonical entry from the front of b and returns what
 // follows it. An encoding that AppendBinary would not have written is an error.
 func DecodeEntry(b []byte) (Entry, []byte, error) {
@@ -180,8 +187,16 @@ func (d *decoder) leg() Leg {
 		Account: Account{Type: AccountType(d.byte()), Name: d.string()},
 		Asset:   AssetID(d.string()),
 		Layer:   Layer(d.byte()),
-		Amount:  Amount{hi: int64(d.uint64()), lo: d.uint64()},
+		Amount:  d.amount(),
 	}
+}
+
+func (d *decoder) amount() Amount {
+	a := Amount{hi: int64(d.uint64()), lo: d.uint64()}
+	if a == (Amount{hi: -1 << 63}) {
+		d.fail("amount is -2^127, expected at least -(2^127-1)")
+	}
+	return a
 }
 
 func (d *decoder) evidence() Evidence {

@@ -74,6 +74,8 @@ func (e *Entry) Check() error {
 		return fmt.Errorf("entry %s has no actor", e.Ref)
 	case e.Effective.IsZero():
 		return fmt.Errorf("entry %s has no effective time", e.Ref)
+	case !encodable(e.Effective):
+		return fmt.Errorf("entry %s: effective time %s cannot be encoded, expected one from 1678 to 2262 and not 1970-01-01T00:00:00Z", e.Ref, e.Effective)
 	case len(e.Legs) == 0 && len(e.Body) == 0:
 		return fmt.Errorf("entry %s has neither legs nor a body", e.Ref)
 	case len(e.Legs) > MaxLegs:
