@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"goodcontrol/custody/wallet"
+	"goodcontrol/keys"
+	"goodcontrol/keys/session"
+	"goodcontrol/keys/vault"
+	"goodcontrol/keys/wire"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// config is the file. File names in it are relative to it.
+type config struct {
+	Dir        string     `yaml:"dir"`     // state folder of this party alone
+	Listen     string     `yaml:"listen"`  // host:port; wrong, and no one reaches the party
+	Members    string     `yaml:"members"` // JSON file with the group; it must be the same everywhere
+	Policy     string     `yaml:"policy"`  // this party's own copy of the policy
+	Passphrase passphrase `yaml:"passphrase"`
+	Pool       int        `yaml:"pool"` // sets of pre-parameters kept ready; 0 means 2
+}
+
+// passphrase says where the vault's passphrase comes from: one of the three.
+type passphrase struct {
+	File string   `yaml:"file"`
+	Env  string   `yaml:"env"`
+	Exec []string `yaml:"exec"` // program and arguments
+}
+
+// configError is a configuration that cannot be used.
+type configError struct {
+	path string
+	err  error
+}
+
+func (e *configError) Error() string { return e.path + ": " + e.err.Error() }
+
+func (e *configError) Unwrap() error { return e.err }
+
+// loadConfig reads the file; a key it does not know is an error.
+func loadConfig(path string) (*config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &configError{path, err}
+	}
+	var c config
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, &configError{path, err}
+	}
+	for _, f := range []struct{ name, value string }{{"dir", c.Dir}, {"listen", c.Listen}, {"members", c.Members}, {"policy", c.Policy}} {
+		if f.value == "" {
+			return nil, &configError{path, fmt.Errorf("%s is missing", f.name)}
+		}
+	}
+	if c.Pool < 0 {
+		return nil, &configError{path, fmt.Errorf("pool is %d; expected 0 or more", c.Pool)}
+	}
+	for _, p := range []*string{&c.Dir, &c.Members, &c.Policy, &c.Passphrase.File} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(filepath.Dir(path), *p)
+		}
+	}
+	if _, err := c.Passphrase.source(); err != nil {
+		return nil, &configError{path, err}
+	}
+	return &c, nil
+}
+
+func (p passphrase) source() (vault.Passphrase, error) {
+	switch {
+	case p.File != "" && p.Env == "" && len(p.Exec) == 0:
+		return vault.PassphraseFile(p.File), nil
+	case p.File == "" && p.Env != "" && len(p.Exec) == 0:
+		return vault.PassphraseEnv(p.Env), nil
+	case p.File == "" && p.Env == "" && len(p.Exec) > 0:
+		return vault.PassphraseExec(p.Exec[0], p.Exec[1:]...), nil
+	}
+	return nil, errors.New("passphrase: expected exactly one of file, env and exec")
+}
+
+// party opens the party the file describes; listening or not.
+func (c *config) party(ctx context.Context, log *slog.Logger, listen bool) (*session.Party, error) {
+	b, err := os.ReadFile(c.Members)
+	if err != nil {
+		return nil, &configError{c.Members, err}
+	}
+	members, err := keys.ParseMembers(b)
+	if err != nil {
+		return nil, &configError{c.Members, err}
+	}
+	policy, err := wallet.LoadPolicy(c.Policy)
+	if err != nil {
+		return nil, &configError{c.Policy, err}
+	}
+	identity, err := wire.NewIdentity(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	source, err := c.Passphrase.source()
+	if err != nil {
+		return nil, err
+	}
+	kek, err := vault.OpenPassphraseKEK(ctx, filepath.Join(c.Dir, "vault"), source, vault.DefaultArgon2())
+	if err != nil {
+		return nil, err
+	}
+	var listener net.Listener
+	if listen {
+		if listener, err = net.Listen("tcp", c.Listen); err != nil {
+			return nil, fmt.Errorf("listening: %w", err)
+		}
+	}
+	mesh, err := wire.NewMesh(identity, members, listener, log)
+	if err != nil {
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
+		return nil, err
+	}
+	party, err := session.NewParty(ctx, session.PartyConfig{
+		Dir: c.Dir, Identity: identity, Members: members, Conn: mesh, KEK: kek,
+		Authorizer: authorizer{policy}, Logger: log, PoolTarget: c.Pool,
+	})
+	if err != nil {
+		mesh.Close()
+		return nil, err
+	}
+	return party, nil
+}
+
+// authorizer asks the policy that the node asks too, in this party's own copy.
+type authorizer struct{ policy *wallet.Policy }
+
+var _ keys.Authorizer = authorizer{}
+
+// Authorize turns what the policy allows into what this party signs.
+func (a authorizer) Authorize(_ context.Context, intent []byte, now time.Time) (keys.Request, error) {
+	ok, err := a.policy.Authorize(intent, now)
+	if err != nil {
+		return keys.Request{}, err
+	}
+	path, err := keys.ParsePath(ok.Path)
+	if err != nil {
+		return keys.Request{}, err
+	}
+	return keys.Request{Intent: ok.Intent, Key: keys.KeyID(ok.Key), Path: path, Address: ok.Sender, Digest: ok.Digest, Slot: ok.Slot}, nil
+}
