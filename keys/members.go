@@ -1,9 +1,12 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -27,9 +30,9 @@ func (k *NodeKey) UnmarshalText(b []byte) error {
 
 // Member is one party as the others know it.
 type Member struct {
-	ID   PartyID `json:"id" yaml:"id"`
-	Addr string  `json:"addr" yaml:"addr"` // host:port it listens on
-	Key  NodeKey `json:"key" yaml:"key"`
+	ID   PartyID `json:"id"`
+	Addr string  `json:"addr"` // host:port it listens on
+	Key  NodeKey `json:"key"`
 }
 
 // MaxParties bounds a group: every set of m of them signs a test before a key is
@@ -38,9 +41,9 @@ const MaxParties = 10
 
 // Members is the group: the same in every party and in the coordinator.
 type Members struct {
-	Threshold   int      `json:"threshold" yaml:"threshold"` // m of m-of-n signers
-	Parties     []Member `json:"parties" yaml:"parties"`
-	Coordinator NodeKey  `json:"coordinator" yaml:"coordinator"`
+	Threshold   int      `json:"threshold"` // m of m-of-n signers
+	Parties     []Member `json:"parties"`
+	Coordinator NodeKey  `json:"coordinator"`
 }
 
 // Check says what is wrong with the group, if anything.
@@ -70,6 +73,20 @@ func (m Members) Check() error {
 		seen[p.Key] = p.ID
 	}
 	return nil
+}
+
+// ParseMembers reads a group from JSON. Unknown fields are errors.
+func ParseMembers(b []byte) (Members, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	var m Members
+	if err := d.Decode(&m); err != nil {
+		return Members{}, fmt.Errorf("members: %w", err)
+	}
+	if d.More() {
+		return Members{}, errors.New("members: more than one JSON value")
+	}
+	return m, m.Check()
 }
 
 // IDs returns the parties, sorted by name.

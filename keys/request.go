@@ -13,7 +13,10 @@ type Request struct {
 	Intent [32]byte // hash of the intent, as the approvers signed it
 	Key    KeyID
 	Path   Path
-	Digest [32]byte // what ECDSA signs; computed by this party, never received
+	// Address, unless it is zero, is the Ethereum address that the key at the
+	// path must have; the party derives it and refuses if it is another.
+	Address [20]byte
+	Digest  [32]byte // what ECDSA signs; computed by this party, never received
 	// Slot names what the chain lets happen only once, such as
 	// chain|address|nonce. A party that has agreed to one intent for a slot
 	// refuses every other for ever; asking again for the same one is a retry.
@@ -38,7 +41,8 @@ func (r Request) Check() error {
 	return nil
 }
 
-// Equal reports whether both say the same in every field.
+// Equal reports whether both sign the same for the same. Address is left out:
+// key and path determine it.
 func (r Request) Equal(o Request) bool {
 	return r.Intent == o.Intent && r.Key == o.Key && r.Path.Equal(o.Path) && r.Digest == o.Digest && r.Slot == o.Slot
 }

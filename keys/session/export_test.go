@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 
+	"goodcontrol/keys"
 	"goodcontrol/keys/mpc"
 	"goodcontrol/keys/wire"
+
+	"github.com/bnb-chain/tss-lib/v2/ecdsa/keygen"
 )
 
 // Install gives the party a share as if it had been generated, tested and
@@ -35,4 +38,23 @@ func Resign(id *wire.Identity, b []byte, change func([]byte)) ([]byte, error) {
 	}
 	change(e.Payload)
 	return e.seal(id), nil
+}
+
+// LibraryShares returns what the library itself keeps of each share.
+func LibraryShares(shares map[keys.PartyID]*mpc.Share) map[keys.PartyID]keygen.LocalPartySaveData {
+	out := map[keys.PartyID]keygen.LocalPartySaveData{}
+	for p, s := range shares {
+		b, err := json.Marshal(s)
+		if err != nil {
+			panic(err)
+		}
+		var in struct {
+			Data keygen.LocalPartySaveData `json:"tss_lib_v2"`
+		}
+		if err := json.Unmarshal(b, &in); err != nil {
+			panic(err)
+		}
+		out[p] = in.Data
+	}
+	return out
 }

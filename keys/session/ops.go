@@ -249,7 +249,23 @@ func (p *Party) decide(ctx context.Context, q request) (keys.Request, known, err
 	if !k.active {
 		return want, k, fmt.Errorf("key %q is not active yet: %w", want.Key, keys.ErrUnknownKey)
 	}
+	if err := checkAddress(want, k); err != nil {
+		return want, k, err
+	}
 	return want, k, p.state.checkSlot(want)
+}
+
+// checkAddress derives the key anew: a registry that says otherwise is wrong,
+// or somebody has changed it.
+func checkAddress(want keys.Request, k known) error {
+	child, err := k.public.Child(want.Path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", keys.ErrRefused, err)
+	}
+	if want.Address != ([20]byte{}) && want.Address != child.Address() {
+		return fmt.Errorf("%w: key %q at %s has address %x; expected %x", keys.ErrRefused, want.Key, want.Path, child.Address(), want.Address)
+	}
+	return nil
 }
 
 // makeSignature uses up the session id and the slot, signs, and verifies.

@@ -86,7 +86,7 @@ var _ keys.Handler = (*Party)(nil)
 
 // NewParty opens the state folder, checks the log's whole chain and that every
 // share the log speaks of is there and opens, and locks the folder against a
-// second process. Run gives all back.
+// second process. Run, or Close, gives all back.
 func NewParty(ctx context.Context, c PartyConfig) (*Party, error) {
 	c.fill()
 	if err := c.Members.Check(); err != nil {
@@ -190,8 +190,11 @@ func (p *Party) Run(ctx context.Context) error {
 	cancel(err)
 	background.Wait()
 	p.desk.wait()
-	return errors.Join(context.Cause(ctx), p.state.close(), p.lock.Close())
+	return errors.Join(context.Cause(ctx), p.Close())
 }
+
+// Close gives back the state folder of a party that is not run.
+func (p *Party) Close() error { return errors.Join(p.state.close(), p.lock.Close()) }
 
 // Unfreeze lets a key be used again after a person, named by, has looked at the
 // evidence in the log. The reason is recorded.

@@ -31,6 +31,7 @@ type intent struct {
 	Message string
 	Slot    string
 	Deny    bool
+	Address [20]byte
 }
 
 func (i intent) bytes() []byte {
@@ -53,7 +54,7 @@ func (authorizer) Authorize(_ context.Context, raw []byte, _ time.Time) (keys.Re
 	if i.Deny {
 		return keys.Request{}, errors.New("denied by policy")
 	}
-	return keys.Request{Intent: sha256.Sum256(raw), Key: i.Key, Path: i.Path, Digest: i.digest(), Slot: i.Slot}, nil
+	return keys.Request{Intent: sha256.Sum256(raw), Key: i.Key, Path: i.Path, Digest: i.digest(), Slot: i.Slot, Address: i.Address}, nil
 }
 
 var cheap = vault.Argon2{Time: 1, MemoryKiB: 64, Threads: 1}

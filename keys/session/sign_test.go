@@ -83,7 +83,7 @@ func TestSlotIsGivenOnce(t *testing.T) {
 
 func TestPolicyRefuses(t *testing.T) {
 	c := newCluster(t)
-	c.ready()
+	pub := c.ready()
 	_, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m", Deny: true}.bytes())
 	if !errors.Is(err, keys.ErrRefused) || !strings.Contains(err.Error(), "denied by policy") {
 		t.Errorf("Sign = %v; want a refusal with the policy's reason", err)
@@ -91,6 +91,14 @@ func TestPolicyRefuses(t *testing.T) {
 	if _, err := c.group.Sign(context.Background(), intent{Key: "other", Message: "m"}.bytes()); !errors.Is(err, keys.ErrUnknownKey) {
 		t.Errorf("Sign with a key nobody has = %v; want %v", err, keys.ErrUnknownKey)
 	}
+	if _, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m", Address: [20]byte{1}}.bytes()); !errors.Is(err, keys.ErrRefused) || !strings.Contains(err.Error(), "has address") {
+		t.Errorf("Sign for an address that is not the key's = %v; want a refusal", err)
+	}
+	child, err := pub.Child(keys.Path{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mustSign(intent{Key: "test", Path: keys.Path{1}, Message: "m", Address: child.Address()})
 	if _, err := c.group.Sign(context.Background(), intent{Key: "test", Message: ""}.bytes()); err != nil {
 		t.Errorf("Sign after refusals = %v", err)
 	}
