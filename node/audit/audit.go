@@ -24,14 +24,17 @@ import (
 
 // Contents is what goes into a package. The same contents give the same bytes.
 type Contents struct {
-	Entity string    // the firm's legal name
-	AsOf   time.Time // blocks of the journal made until then are included
+	Entity string // the firm's legal name
+	// AsOf is the moment of the package: blocks of the journal made until then
+	// are included. What is proven of the chains should be of about that moment.
+	AsOf time.Time
 	// Journal is read from its first block. It must hold every block that the
 	// proven blocks of the chains led to, or the balances will not agree.
 	Journal ledger.Journal
 	// Chains are the states of every chain on which there are addresses.
 	Chains []Chain
-	// Statements are the received files, whole, that entries of the journal cite.
+	// Statements are received files, whole. Those that the included entries cite
+	// are put in.
 	Statements [][]byte
 	// Reserve are the computations of the reserve.
 	Reserve []Computation

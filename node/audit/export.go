@@ -72,10 +72,6 @@ func assemble(ctx context.Context, c Contents) (manifest, []file, error) {
 		return m, nil, err
 	}
 	files = append(files, list)
-	for _, s := range c.Statements {
-		sum := sha256.Sum256(s)
-		files = append(files, file{name: statementsFolder + hex.EncodeToString(sum[:]), data: s})
-	}
 	for _, r := range c.Reserve {
 		result, err := encodeResult(r.Result)
 		if err != nil {
@@ -261,7 +257,25 @@ func journalFiles(ctx context.Context, c Contents, heads []chainHead) ([]file, e
 	if err != nil {
 		return nil, err
 	}
-	return append(lists, file{name: checkpointName, data: append(checkpoint, '\n')}, file{name: blocksName, data: text.Bytes()}), nil
+	files := append(lists, file{name: checkpointName, data: append(checkpoint, '\n')}, file{name: blocksName, data: text.Bytes()})
+	return append(files, statementFiles(c.Statements, r)...), nil
+}
+
+// statementFiles are the received files that the journal cites.
+func statementFiles(statements [][]byte, r *register) []file {
+	cited := map[string][]byte{}
+	for _, s := range statements {
+		sum := sha256.Sum256(s)
+		name := hex.EncodeToString(sum[:])
+		if _, ok := r.cited[name]; ok {
+			cited[name] = s
+		}
+	}
+	var files []file
+	for _, name := range sortedKeys(cited) {
+		files = append(files, file{name: statementsFolder + name, data: cited[name]})
+	}
+	return files
 }
 
 // errEnough ends a reading of the journal.

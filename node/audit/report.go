@@ -108,8 +108,11 @@ func (r Report) WriteTo(w io.Writer) (int64, error) {
 		fmt.Fprintf(&b, "- %s\n", l)
 	}
 	verdict := "VALID"
-	if !r.Valid {
+	switch {
+	case !r.Valid:
 		verdict = "INVALID"
+	case !r.Anchored:
+		verdict = "VALID, under headers that nobody vouched for"
 	}
 	fmt.Fprintf(&b, "\n%s\n", verdict)
 	n, err := io.WriteString(w, b.String())

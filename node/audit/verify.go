@@ -21,6 +21,10 @@ import (
 // otherwise.
 const DefaultMaxSize = 2 << 30
 
+// maxAhead is how much later than the moment of the package a proven block may be:
+// the firm's clock and the chain's are two clocks.
+const maxAhead = time.Hour
+
 // Options say what the verifier knows from elsewhere.
 type Options struct {
 	// Trusted are hashes of block headers that the verifier trusts. Each must be
@@ -322,11 +326,11 @@ func (v *verifier) checkHeader(c chainHead) (*types.Header, *failure) {
 			return nil, failf(w.name, 1, "not the one form of the header with hash %s", c.Hash)
 		}
 	}
-	if age := v.manifest.AsOf.Sub(c.Time); age < 0 {
-		return nil, failf(f.name, 1, "block of %s, expected one not after %s", c.Time.Format(time.RFC3339), v.manifest.AsOf.Format(time.RFC3339))
-	} else if age > 0 {
-		v.limit("%s: the proven block is %s older than the moment of the package", c.Chain, age)
+	gap := c.Time.Sub(v.manifest.AsOf)
+	if gap > maxAhead {
+		return nil, failf(f.name, 1, "block of %s, expected one not later than %s after %s", c.Time.Format(time.RFC3339), maxAhead, v.manifest.AsOf.Format(time.RFC3339))
 	}
+	v.limit("%s: the proven block is of %s, %s before the moment of the package", c.Chain, c.Time.Format(time.RFC3339), -gap)
 	return h, nil
 }
 

@@ -283,7 +283,7 @@ func contents(tb testing.TB, holders []holder, s *state, edit func(*books)) audi
 	}
 	return audit.Contents{
 		Entity: "Example & Co", AsOf: asOf, Journal: b.store, Chains: []audit.Chain{capture(tb, s, holders)},
-		Statements: [][]byte{statement}, Reserve: []audit.Computation{computation(tb)}, Secret: [32]byte{1, 2, 3},
+		Statements: [][]byte{statement, []byte("not cited"), statement}, Reserve: []audit.Computation{computation(tb)}, Secret: [32]byte{1, 2, 3},
 	}
 }
 
