@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 
 	"goodcontrol/keys/guard"
 
@@ -148,7 +149,8 @@ func (p *PreParams) UnmarshalJSON(b []byte) error {
 // TestPreParams hands out published parameters, over and over. It is for tests
 // and the demo: whoever has read them can compute any key made with them.
 type TestPreParams struct {
-	sets []*PreParams
+	sets []json.RawMessage // decoded anew each time: what a run is given it wipes
+	mu   sync.Mutex
 	next int
 }
 
@@ -157,9 +159,9 @@ type TestPreParams struct {
 // different first never share one. Only parties built to accept test moduli
 // take the result.
 func InsecureTestPreParams(array []byte, first, step int) (*TestPreParams, error) {
-	var sets []*PreParams
+	var sets []json.RawMessage
 	if err := json.Unmarshal(array, &sets); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("test pre-parameters: %w", err)
 	}
 	if first < 0 || step < 1 || first >= step || step > len(sets) {
 		return nil, fmt.Errorf("test pre-parameters: sets %d, %d+%d, … asked of %d sets", first, first, step, len(sets))
@@ -173,7 +175,13 @@ func InsecureTestPreParams(array []byte, first, step int) (*TestPreParams, error
 
 // Take returns the next set, starting over after the last.
 func (t *TestPreParams) Take(context.Context) (*PreParams, error) {
-	p := t.sets[t.next%len(t.sets)]
+	t.mu.Lock()
+	set := t.sets[t.next%len(t.sets)]
 	t.next++
-	return p, nil
+	t.mu.Unlock()
+	var p PreParams
+	if err := json.Unmarshal(set, &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
 }

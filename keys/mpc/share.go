@@ -125,6 +125,7 @@ func (s *Share) Wipe() {
 	for _, n := range []*big.Int{s.data.Xi, s.data.Alpha, s.data.Beta, s.data.P, s.data.Q, sk.LambdaN, sk.PhiN, sk.P, sk.Q} {
 		if n != nil {
 			clear(n.Bits())
+			n.SetInt64(0) // a number with leading zero words is not well formed
 		}
 	}
 }
