@@ -76,8 +76,8 @@ func (c Calendar) BusinessDay(d Date) bool {
 		return false
 	}
 	for _, h := range c.Holidays {
-		// A New Year's Day on a Saturday is kept in the year before.
-		for _, year := range [2]int{d.Year(), d.Year() + 1} {
+		// A New Year's Day on a Saturday is kept on the last day of the year before.
+		for year := d.Year(); year <= (d + 1).Year(); year++ {
 			if observed, kept := c.observed(h, year); kept && observed == d {
 				return false
 			}

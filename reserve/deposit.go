@@ -3,6 +3,7 @@ package reserve
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -176,7 +177,22 @@ func (b Bank) withoutLetters() string {
 	return ""
 }
 
-// qualifiedAsset says whether a line-item file may call the asset qualified.
+// cusipLength and isinLength are those of ISO 6166; an ISIN of a US security is its
+// CUSIP between "US" and a check digit.
+const (
+	cusipLength = 9
+	isinLength  = 12
+)
+
+// qualifiedAsset says whether a line-item file may call the asset qualified: by a
+// name on the list, or by the CUSIP or ISIN of an issue of the Treasury.
 func (p Pack) qualifiedAsset(name string) bool {
-	return slices.Contains(p.Reserve.QualifiedAssets, name)
+	if slices.Contains(p.Reserve.QualifiedAssets, name) {
+		return true
+	}
+	cusip := strings.TrimPrefix(name, "cusip:")
+	if len(cusip) == isinLength && strings.HasPrefix(cusip, "US") {
+		cusip = cusip[2 : isinLength-1]
+	}
+	return len(cusip) == cusipLength && slices.ContainsFunc(p.Reserve.TreasuryCUSIPs, func(prefix string) bool { return strings.HasPrefix(cusip, prefix) })
 }

@@ -18,10 +18,12 @@ type Input struct {
 	AsOf       Date
 	// Unit is the number of dollars in which amounts are given, 1 when the file does
 	// not say; then the result is in cents, and otherwise rounded to the unit.
-	Unit                 decimal.NullDecimal
-	ReductionRate        decimal.NullDecimal
-	Items                LineItems
-	Deposits             *Deposits // nil when the file says nothing of them
+	Unit          decimal.NullDecimal
+	ReductionRate decimal.NullDecimal
+	Items         LineItems
+	// Deposits is nil when the file says nothing of them. A list of deposits stands
+	// before a single figure.
+	Deposits             *Deposits
 	CustomerExcessDebits decimal.Decimal
 }
 
@@ -292,7 +294,7 @@ func (d *Deposits) qualified(pack Pack) *Deposits {
 		}
 		out.Rest = append(out.Rest[:len(out.Rest):len(out.Rest)], Ineligible{
 			Asset: q.Asset, Amount: q.Value.String(),
-			Reason: fmt.Sprintf("not on the list of qualified securities, %s (15c3-3(a)(6))", strings.Join(pack.Reserve.QualifiedAssets, ", ")),
+			Reason: fmt.Sprintf("neither %s nor an issue of the Treasury by its CUSIP (15c3-3(a)(6))", strings.Join(pack.Reserve.QualifiedAssets, ", ")),
 		})
 	}
 	return &out

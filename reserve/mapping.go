@@ -57,7 +57,6 @@ func whole(holding) bool            { return true }
 func coin(h holding) bool           { return !h.cash() && !h.security() }
 func ofSecurity(h holding) bool     { return h.security() }
 func notCash(h holding) bool        { return !h.cash() }
-func negative(h holding) bool       { return h.negative }
 func reserveDebit(h holding) bool   { return h.negative && !h.cash() }
 func negativeMargin(h holding) bool { return h.negative && !coin(h) }
 

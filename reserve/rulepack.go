@@ -75,8 +75,10 @@ type ReserveNumbers struct {
 	NoteE5Floor  decimal.Decimal `json:"note_e5_floor"`
 	NoteE6Low    decimal.Decimal `json:"note_e6_low_pct"`
 	NoteE6High   decimal.Decimal `json:"note_e6_high_pct"`
-	// QualifiedAssets names what a line-item file may call a qualified security.
+	// QualifiedAssets names what a line-item file may call a qualified security,
+	// beside the CUSIPs that the Treasury's own issues begin with.
 	QualifiedAssets []string `json:"qualified_assets"`
+	TreasuryCUSIPs  []string `json:"qualified_cusip_prefixes"`
 }
 
 // ControlNumbers are the numbers of 15c3-3(a)(5), (d) and (h). Days are business

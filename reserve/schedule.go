@@ -41,8 +41,8 @@ func (s Schedule) Deadline(asOf Date, pack Pack) (Deadline, error) {
 	if err != nil {
 		return Deadline{}, fmt.Errorf("opening of banking business: %w", err)
 	}
-	if s.Place == nil {
-		return Deadline{}, fmt.Errorf("deadline as of %s: no place given for the clock", asOf)
+	if s.Place == nil || len(s.Banking.Holidays) == 0 {
+		return Deadline{}, fmt.Errorf("deadline as of %s: no place given for the clock, or no banking calendar", asOf)
 	}
 	second := s.Banking.Add(asOf, pack.Reserve.DueBusinessDays)
 	return Deadline{

@@ -313,6 +313,29 @@ func (t *Tracker) checkPrices(basis Basis) error {
 	return nil
 }
 
+// StalePrices lists the assets whose price something depends on and is older than a
+// moment: while there is one, the lines are not known.
+func (t *Tracker) StalePrices(notBefore time.Time) []custody.AssetID {
+	needed := map[custody.AssetID]bool{}
+	for id, cells := range t.held {
+		needed[id] = len(cells) > 0
+	}
+	for id, accounts := range t.debtors.holders {
+		needed[id] = needed[id] || len(accounts) > 0
+	}
+	for key, p := range t.apart {
+		needed[key.Asset] = needed[key.Asset] || !p.settled.IsZero()
+	}
+	var stale []custody.AssetID
+	for id := range needed {
+		if price, found := t.prices[id]; found && needed[id] && price.At.Before(notBefore) {
+			stale = append(stale, id)
+		}
+	}
+	slices.Sort(stale)
+	return stale
+}
+
 // Control is possession or control by asset, from the running sums.
 func (t *Tracker) Control() ([]SecurityControl, error) { return controls(t.control) }
 

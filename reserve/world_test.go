@@ -292,3 +292,97 @@ func TestShortfall(t *testing.T) {
 		t.Errorf("a PAB shortfall where nothing is owed: %+v", fact)
 	}
 }
+
+// TestStalePrices holds that a price is asked after only while something depends on it.
+func TestStalePrices(t *testing.T) {
+	w := newWorld(t, "2026-11-20")
+	at := func(hour int) time.Time { return time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC) }
+	stale := func() string {
+		var names []string
+		for _, id := range w.tracker.StalePrices(at(12)) {
+			names = append(names, symbol(id))
+		}
+		return strings.Join(names, " ")
+	}
+	for hour, name := range []string{"AAPL", "MSFT", "UST", "TOKN", "ETH"} {
+		if err := w.tracker.SetPrice(listed[name].ID, reserve.Price{USD: dec(t, "10"), At: at(hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ line, want string }{
+		{"settled 2026-11-20 for:customer.margin:carol AAPL 10", ""},
+		{"settled 2026-11-20 for:customer.margin:carol USD -50", "AAPL"},
+		{"settled 2026-11-20 for:firm:own MSFT -1", "AAPL MSFT"},
+		{"settled 2026-11-20 at:bank.reserve.customer:FNB UST 1", "AAPL MSFT UST"},
+		{"settled 2026-11-20 for:customer.cash:carol ETH 1", "AAPL MSFT UST"},
+		{"settled 2026-11-20 for:customer.margin:carol USD 50", "MSFT UST"},
+		{"settled 2026-11-20 for:firm:own MSFT 1", "UST"},
+	} {
+		w.do(c.line)
+		if got := stale(); got != c.want {
+			t.Errorf("after %q: stale %q, want %q", c.line, got, c.want)
+		}
+	}
+	if err := w.tracker.SetPrice(listed["UST"].ID, reserve.Price{USD: dec(t, "10"), At: at(12)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := stale(); got != "" {
+		t.Errorf("after a fresh price: stale %q", got)
+	}
+}
+
+// TestTrackerRefuses holds what the tracker cannot fold.
+func TestTrackerRefuses(t *testing.T) {
+	tracker, err := reserve.NewTracker(lookup, newYork(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := custody.ForOwner(custody.CustomerCash, "alice")
+	apply := func(asset custody.AssetID, n custody.Amount) error {
+		return tracker.Apply(custody.Entry{Seq: 7, Ref: "x", Legs: []custody.Leg{{Account: account, Asset: asset, Layer: custody.Settled, Amount: n}}})
+	}
+	if err := apply("cusip:000000000", custody.NewAmount(1)); err == nil || !strings.Contains(err.Error(), "entry 7 (x), leg 1") {
+		t.Errorf("an asset that is not listed: %v", err)
+	}
+	most, err := custody.ParseAmount("170141183460469231731687303715884105727")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := apply(custody.USD, most); err != nil {
+		t.Error(err)
+	}
+	if err := apply(custody.USD, most); err == nil || !strings.Contains(err.Error(), "overflow") {
+		t.Errorf("twice the most there can be: %v", err)
+	}
+	for name, p := range map[custody.AssetID]reserve.Price{custody.USD: {USD: dec(t, "1")}, "cusip:000000000": {USD: dec(t, "1")}, listed["AAPL"].ID: {USD: dec(t, "-1")}} {
+		if err := tracker.SetPrice(name, p); err == nil {
+			t.Errorf("price %s of %s was accepted", p.USD, name)
+		}
+	}
+}
+
+// TestPositionsRefused holds what FromPositions does not compute from.
+func TestPositionsRefused(t *testing.T) {
+	p := params(t, "2026-11-20")
+	account := custody.ForOwner(custody.CustomerCash, "alice")
+	in := reserve.Inputs{Basis: reserve.Basis{AsOf: p.AsOf, Rules: p.Rules}, Assets: lookup}
+	for _, c := range []struct {
+		positions []custody.Position
+		price     string
+		want      string
+	}{
+		{[]custody.Position{{Account: account, Asset: custody.USD}, {Account: account, Asset: custody.USD}}, "1", "stands twice"},
+		{[]custody.Position{{Account: account, Asset: "cusip:000000000"}}, "1", "is not known"},
+		{[]custody.Position{{Account: custody.Account{Type: 200, Name: "x"}, Asset: custody.USD, Settled: custody.NewAmount(1)}}, "1", "expected a known type"},
+		{[]custody.Position{{Account: custody.ForOwner(custody.FirmOwn, "x"), Asset: listed["AAPL"].ID, Settled: custody.NewAmount(-1)}}, "-1", "expected zero or more"},
+	} {
+		in.Positions = c.positions
+		in.Prices = map[custody.AssetID]reserve.Price{listed["AAPL"].ID: {USD: dec(t, c.price)}}
+		if books, err := reserve.FromPositions(in); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: error %v, want %q (%v)", c.positions, err, c.want, books)
+		}
+	}
+	if _, err := reserve.Control([]custody.Position{{Account: account, Asset: "cusip:000000000"}}, lookup); err == nil {
+		t.Error("control of an asset that is not listed")
+	}
+}
