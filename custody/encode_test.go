@@ -2,6 +2,7 @@ package custody_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"math"
 	"reflect"
@@ -130,6 +131,9 @@ func TestEntryRoundTrip(t *testing.T) {
 		back, rest, err := custody.DecodeEntry(append(bytes.Clone(data), tail...))
 		if err != nil || !bytes.Equal(rest, tail) || !reflect.DeepEqual(back, e) {
 			r.Fatalf("%+v comes back as %+v, with %x behind it, %v", e, back, rest, err)
+		}
+		if sha256.Sum256(custody.EncodedContent(data)) != e.ContentHash() {
+			r.Fatal("the content within the encoding is not what the content hash is of")
 		}
 		// Content is everything but the number and the time of recording.
 		other := e

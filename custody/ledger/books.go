@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,7 +89,7 @@ func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
 	}
-	batch := b.begin()
+	batch := b.begin(len(entries))
 	posted := make([]Posted, len(entries))
 	for i := range entries {
 		var err error
@@ -135,10 +136,11 @@ type batch struct {
 
 // begin starts a batch whose first entry is recorded now, or just after the
 // newest there is if the clock is not past that.
-func (b *Books) begin() *batch {
-	d := b.live.draft()
+func (b *Books) begin(entries int) *batch {
+	d := b.live.draft(entries)
 	d.at = max(d.at, b.options.Now().UnixNano()-1)
-	return &batch{draft: d, books: b}
+	const usual = 512 // bytes of an entry
+	return &batch{draft: d, books: b, body: make([]byte, 0, usual*entries)}
 }
 
 // admit adds e to the batch, or finds that it was posted before.
@@ -146,7 +148,14 @@ func (p *batch) admit(ctx context.Context, e custody.Entry) (Posted, error) {
 	if err := e.Check(); err != nil {
 		return Posted{}, err
 	}
-	content := e.ContentHash()
+	e.Seq, e.Recorded = p.seq+1, time.Unix(0, p.at+1).UTC()
+	start := len(p.body)
+	body, err := e.AppendBinary(p.body)
+	if err != nil {
+		return Posted{}, fmt.Errorf("encoding entry %s: %w", e.Ref, err)
+	}
+	raw := body[start:]
+	content := sha256.Sum256(custody.EncodedContent(raw))
 	if old, ok := p.record(e.Ref); ok {
 		if old.content != content {
 			return Posted{}, fmt.Errorf("%w: %s was posted as entry %d with content %x, this one has %x",
@@ -154,21 +163,16 @@ func (p *batch) admit(ctx context.Context, e custody.Entry) (Posted, error) {
 		}
 		return Posted{Seq: old.seq, Recorded: time.Unix(0, old.recorded).UTC(), Existing: true}, nil
 	}
-	e.Seq, e.Recorded = p.seq+1, time.Unix(0, p.at+1).UTC()
 	if err := p.mirrors(ctx, &e); err != nil {
 		return Posted{}, err
 	}
-	start := len(p.body)
-	var err error
-	if p.body, err = e.AppendBinary(p.body); err != nil {
-		return Posted{}, fmt.Errorf("encoding entry %s: %w", e.Ref, err)
-	}
-	if err := p.apply(&e, content, p.body[start:]); err != nil {
+	if err := p.apply(&e, raw, content); err != nil {
 		return Posted{}, err
 	}
 	if err := p.overdrawn(&e); err != nil {
 		return Posted{}, err
 	}
+	p.body = body
 	return Posted{Seq: e.Seq, Recorded: e.Recorded}, nil
 }
 
@@ -248,7 +252,7 @@ func (p *batch) seal(cursors map[string][]byte) (Block, error) {
 			Number: head.Number + 1, Count: uint32(len(p.entries)), Size: p.seq, Epoch: p.books.epoch,
 			Time: time.Unix(0, p.at).UTC(), Prev: head.Hash, Root: root, State: p.digest(),
 		},
-		Body: append(appendCursors(nil, cursors), p.body...),
+		Body: slices.Concat(appendCursors(nil, cursors), p.body),
 	}
 	b.Header.Body = sha256.Sum256(b.Body)
 	if size := b.EncodedSize(); size > MaxBlock {

@@ -32,10 +32,14 @@ type change struct {
 	balance balance
 }
 
-func (v *View) draft() *draft {
+// draft begins a draft of so many entries.
+func (v *View) draft(entries int) *draft {
 	return &draft{
-		view: v, index: make(map[key]int), refs: make(map[custody.Ref]record),
-		tree: v.tree, seq: v.seq, at: v.recorded,
+		view: v, tree: v.tree, seq: v.seq, at: v.recorded,
+		index:   make(map[key]int, 2*entries),
+		changed: make([]change, 0, 2*entries),
+		refs:    make(map[custody.Ref]record, entries),
+		entries: make([]custody.Entry, 0, entries),
 	}
 }
 
@@ -50,7 +54,7 @@ func (d *draft) record(ref custody.Ref) (record, bool) {
 
 // apply folds one entry, whose canonical bytes are raw, into the draft. It
 // refuses what no journal may hold; after an error the draft is to be dropped.
-func (d *draft) apply(e *custody.Entry, content [32]byte, raw []byte) error {
+func (d *draft) apply(e *custody.Entry, raw []byte, content [32]byte) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
@@ -70,9 +74,7 @@ func (d *draft) apply(e *custody.Entry, content [32]byte, raw []byte) error {
 			return fmt.Errorf("entry %s, leg %d: %w", e.Ref, i+1, err)
 		}
 	}
-	if err := d.tree.add(tlog.RecordHash(raw)); err != nil {
-		return err
-	}
+	d.tree.add(tlog.RecordHash(raw))
 	d.refs[e.Ref] = record{seq: e.Seq, recorded: recorded, content: content}
 	d.entries = append(d.entries, *e)
 	d.seq, d.at = e.Seq, recorded

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -36,7 +37,7 @@ func (v *View) follow(b Block) error {
 	if err != nil {
 		return err
 	}
-	d := v.draft()
+	d := v.draft(len(lines))
 	for i := range lines {
 		if err := d.follow(&lines[i]); err != nil {
 			return fmt.Errorf("block %d: %w", b.Number, err)
@@ -60,7 +61,7 @@ func (v *View) follow(b Block) error {
 }
 
 func (d *draft) follow(l *line) error {
-	return d.apply(&l.entry, l.entry.ContentHash(), l.raw)
+	return d.apply(&l.entry, l.raw, sha256.Sum256(custody.EncodedContent(l.raw)))
 }
 
 func cursorMap(cursors []Cursor) map[string][]byte {
@@ -86,7 +87,7 @@ func viewUntil(ctx context.Context, j Journal, wanted func(*custody.Entry) bool)
 		if n := len(lines); n == 0 || wanted(&lines[n-1].entry) {
 			return v.follow(b)
 		}
-		d := v.draft()
+		d := v.draft(len(lines))
 		for i := range lines {
 			if !wanted(&lines[i].entry) {
 				break

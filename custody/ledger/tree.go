@@ -14,15 +14,15 @@ type tree struct {
 	last [64]tlog.Hash // by level
 }
 
-// add appends the record with the given leaf hash.
-func (t *tree) add(leaf tlog.Hash) error {
-	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, t)
-	if err != nil {
-		return fmt.Errorf("adding record %d to the tree: %w", t.size, err)
+// add appends the record with the given leaf hash, and every subtree which it
+// completes.
+func (t *tree) add(leaf tlog.Hash) {
+	hash, level := leaf, 0
+	for ; t.size>>level&1 == 1; level++ {
+		hash, t.last[level] = tlog.NodeHash(t.last[level], hash), hash
 	}
-	copy(t.last[:], hashes)
+	t.last[level] = hash
 	t.size++
-	return nil
 }
 
 // root is the hash of the whole tree.
