@@ -158,6 +158,12 @@ func (tp *tape) set(change func()) {
 	}
 }
 
+func (tp *tape) len() int {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	return len(tp.batches)
+}
+
 // wait ends when the condition holds of what was emitted so far.
 func (tp *tape) wait(what string, holds func([]chainwatch.Batch) bool) []chainwatch.Batch {
 	tp.t.Helper()

@@ -1,0 +1,403 @@
+package ethrpc_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+
+	"goodcontrol/chainwatch"
+	"goodcontrol/chainwatch/ethrpc"
+	"goodcontrol/custody"
+	"goodcontrol/testnet"
+)
+
+// lie changes the answer to a method. It returns false for what it leaves alone.
+type lie func(method string, answer map[string]json.RawMessage) bool
+
+// liar is a JSON-RPC server between a client and a real node.
+type liar struct {
+	*httptest.Server
+	node string
+	mu   sync.Mutex
+	lie  lie
+	told int
+	met  chan struct{} // closed when the lie was told three times
+}
+
+func newLiar(t testing.TB, node string) *liar {
+	l := &liar{node: node}
+	l.Server = httptest.NewServer(l)
+	t.Cleanup(l.Close)
+	return l
+}
+
+// tell makes the liar tell this from now on. The channel is closed when it has been
+// told three times.
+func (l *liar) tell(next lie) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lie, l.told, l.met = next, 0, make(chan struct{})
+	return l.met
+}
+
+func (l *liar) lies() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told
+}
+
+func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	resp, err := http.Post(l.node, "application/json", bytes.NewReader(body))
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(l.twist(body, answer)) // a client that has gone away is no concern
+}
+
+// twist applies the lie to each answer, of a batch too.
+func (l *liar) twist(request, answer []byte) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lie == nil {
+		return answer
+	}
+	var calls []struct{ Method string }
+	var answers []map[string]json.RawMessage
+	batch := request[0] == '['
+	if batch {
+		mustJSON(json.Unmarshal(request, &calls), json.Unmarshal(answer, &answers))
+	} else {
+		calls, answers = make([]struct{ Method string }, 1), make([]map[string]json.RawMessage, 1)
+		mustJSON(json.Unmarshal(request, &calls[0]), json.Unmarshal(answer, &answers[0]))
+	}
+	for i := range answers {
+		if l.lie(calls[i].Method, answers[i]) {
+			if l.told++; l.told == 3 {
+				close(l.met)
+			}
+		}
+	}
+	var twisted []byte
+	var err error
+	if batch {
+		twisted, err = json.Marshal(answers)
+	} else {
+		twisted, err = json.Marshal(answers[0])
+	}
+	mustJSON(err)
+	return twisted
+}
+
+func mustJSON(errs ...error) {
+	if err := errors.Join(errs...); err != nil {
+		panic(err)
+	}
+}
+
+// about makes a lie about one method, by changing its decoded result.
+func about(method string, change func(result any) any) lie {
+	return func(m string, answer map[string]json.RawMessage) bool {
+		if m != method || len(answer["result"]) == 0 || string(answer["result"]) == "null" {
+			return false
+		}
+		var result any
+		mustJSON(json.Unmarshal(answer["result"], &result))
+		changed, err := json.Marshal(change(result))
+		mustJSON(err)
+		if bytes.Equal(changed, compact(answer["result"])) {
+			return false
+		}
+		answer["result"] = changed
+		return true
+	}
+}
+
+func compact(raw []byte) []byte {
+	var v any
+	mustJSON(json.Unmarshal(raw, &v))
+	out, err := json.Marshal(v)
+	mustJSON(err)
+	return out
+}
+
+type object = map[string]any
+
+// receipts changes the list of a block's receipts, where there is one to change.
+func receipts(change func(list []any) []any) lie {
+	return about("eth_getBlockReceipts", func(r any) any {
+		if list := r.([]any); len(list) > 0 {
+			return change(list)
+		}
+		return r
+	})
+}
+
+// logs changes each log.
+func logs(change func(log object)) lie {
+	return receipts(func(list []any) []any {
+		for _, r := range list {
+			for _, log := range r.(object)["logs"].([]any) {
+				change(log.(object))
+			}
+		}
+		return list
+	})
+}
+
+func field(method, name string, value func(was any) any) lie {
+	return about(method, func(r any) any {
+		o := r.(object)
+		if _, ok := o[name]; ok {
+			o[name] = value(o[name])
+		}
+		return o
+	})
+}
+
+func flip(was any) any {
+	s := was.(string)
+	last := "0"
+	if strings.HasSuffix(s, "0") {
+		last = "1"
+	}
+	return s[:len(s)-1] + last
+}
+
+// plusOne adds one to a number in hex.
+func plusOne(was any) any {
+	n := hexutil.MustDecodeBig(was.(string))
+	return hexutil.EncodeBig(n.Add(n, big.NewInt(1)))
+}
+
+// fullBlock makes a lie about block objects that carry transactions.
+func fullBlock(change func(block object, txs []any)) lie {
+	both := func(r any) any {
+		o := r.(object)
+		if txs, ok := o["transactions"].([]any); ok && len(txs) > 0 {
+			if _, full := txs[0].(object); full {
+				change(o, txs)
+			}
+		}
+		return o
+	}
+	byHash, byNumber := about("eth_getBlockByHash", both), about("eth_getBlockByNumber", both)
+	return func(m string, a map[string]json.RawMessage) bool { return byHash(m, a) || byNumber(m, a) }
+}
+
+func header(name string) lie {
+	byHash, byNumber := field("eth_getBlockByHash", name, flip), field("eth_getBlockByNumber", name, flip)
+	return func(m string, a map[string]json.RawMessage) bool { return byHash(m, a) || byNumber(m, a) }
+}
+
+// storage makes a lie about the slots of a proof.
+func storage(change func(slot object)) lie {
+	return about("eth_getProof", func(r any) any {
+		for _, s := range r.(object)["storageProof"].([]any) {
+			change(s.(object))
+		}
+		return r
+	})
+}
+
+// lies are what an endpoint may say that data of the block disprove.
+func lies() map[string]lie {
+	return map[string]lie{
+		"amount in a log altered":     logs(func(l object) { l["data"] = flip(l["data"]) }),
+		"recipient in a log altered":  logs(func(l object) { l["topics"].([]any)[1] = flip(l["topics"].([]any)[1]) }),
+		"token of a log altered":      logs(func(l object) { l["address"] = flip(l["address"]) }),
+		"index of a log altered":      logs(func(l object) { l["logIndex"] = plusOne(l["logIndex"]) }),
+		"log said to be removed":      logs(func(l object) { l["removed"] = true }),
+		"receipt dropped":             receipts(func(l []any) []any { return l[1:] }),
+		"all receipts dropped":        receipts(func([]any) []any { return []any{} }),
+		"receipt doubled":             receipts(func(l []any) []any { return append(l, l[0]) }),
+		"logs dropped":                receipts(func(l []any) []any { l[0].(object)["logs"] = []any{}; return l }),
+		"status flipped":              receipts(func(l []any) []any { l[0].(object)["status"] = flip(l[0].(object)["status"]); return l }),
+		"transaction hash swapped":    receipts(func(l []any) []any { l[0].(object)["transactionHash"] = common.Hash{7}; return l }),
+		"gas used altered":            receipts(func(l []any) []any { l[0].(object)["gasUsed"] = plusOne(l[0].(object)["gasUsed"]); return l }),
+		"receipts of an unknown form": receipts(func([]any) []any { return []any{"0x01"} }),
+		"state root forged":           header("stateRoot"),
+		"receipts root forged":        header("receiptsRoot"),
+		"parent forged":               header("parentHash"),
+		"number forged":               header("number"),
+		"hash forged":                 header("hash"),
+		"value of a transaction":      fullBlock(func(_ object, txs []any) { txs[0].(object)["value"] = plusOne(txs[0].(object)["value"]) }),
+		"signature of a transaction":  fullBlock(func(_ object, txs []any) { txs[0].(object)["r"] = plusOne(txs[0].(object)["r"]) }),
+		"transaction dropped":         fullBlock(func(b object, txs []any) { b["transactions"] = txs[1:] }),
+		"withdrawal invented": fullBlock(func(b object, _ []any) {
+			b["withdrawals"] = []any{object{"index": "0x1", "validatorIndex": "0x1", "address": common.Address{}, "amount": "0x1"}}
+		}),
+		"balance one more":             field("eth_getProof", "balance", plusOne),
+		"nonce one more":               field("eth_getProof", "nonce", plusOne),
+		"another account":              field("eth_getProof", "address", flip),
+		"account proof cut":            field("eth_getProof", "accountProof", func(was any) any { return was.([]any)[:len(was.([]any))-1] }),
+		"account said to be absent":    about("eth_getProof", absent),
+		"slot one more":                storage(func(s object) { s["value"] = plusOne(s["value"]) }),
+		"slot proof of another slot":   storage(func(s object) { s["key"] = flip(s["key"]) }),
+		"slot proof cut":               storage(func(s object) { s["proof"] = []any{} }),
+		"slots not answered":           field("eth_getProof", "storageProof", func(any) any { return []any{} }),
+		"proof of an unknown form":     about("eth_getProof", func(any) any { return "yes" }),
+		"header of an unknown form":    about("eth_getBlockByNumber", func(any) any { return object{"hash": common.Hash{1}} }),
+		"another block, asked by hash": anotherBlock(),
+	}
+}
+
+func absent(r any) any {
+	o := r.(object)
+	o["balance"], o["nonce"], o["codeHash"], o["storageHash"] = "0x0", "0x1", common.Hash{}, common.Hash{}
+	return o
+}
+
+// anotherBlock answers a question for a block with the one that was asked for before.
+func anotherBlock() lie {
+	var before json.RawMessage
+	return func(m string, answer map[string]json.RawMessage) bool {
+		if m != "eth_getBlockByHash" && m != "eth_getBlockByNumber" {
+			return false
+		}
+		was := before
+		before = answer["result"]
+		if was == nil || bytes.Equal(was, before) {
+			return false
+		}
+		answer["result"] = was
+		return true
+	}
+}
+
+// failures are answers that say nothing.
+func failures() map[string]lie {
+	fail := func(replace map[string]json.RawMessage) lie {
+		return func(m string, answer map[string]json.RawMessage) bool {
+			if m == "eth_chainId" {
+				return false
+			}
+			delete(answer, "result")
+			for k, v := range replace {
+				answer[k] = v
+			}
+			return true
+		}
+	}
+	return map[string]lie{
+		"error":     fail(map[string]json.RawMessage{"error": json.RawMessage(`{"code":-32000,"message":"historical state is not available"}`)}),
+		"null":      fail(map[string]json.RawMessage{"result": json.RawMessage("null")}),
+		"no result": fail(nil),
+	}
+}
+
+// liarWorld has a block with a deposit of each kind, and a liar before the node.
+func liarWorld(t *testing.T) (*world, *liar) {
+	w := newWorld(t, testnet.Osaka)
+	w.mint(w.alice.Address, 100)
+	w.pay(w.alice.Address, 5)
+	must(w.token.Transfer(w.ctx, w.bob, w.carol.Address, big.NewInt(0)))
+	w.seal()
+	return w, newLiar(t, w.chain.HTTPURL())
+}
+
+// askAll asks for everything a follower asks for at the head. It forgets what the
+// client remembers, by taking a new one.
+func askAll(w *world, urls ...string) (*ethrpc.Client, error) {
+	client := w.dial(urls...)
+	head := w.chain.Head()
+	id := chainwatch.BlockID{Number: head.Number.Uint64(), Hash: head.Hash(), Parent: head.ParentHash}
+	_, err1 := client.Header(w.ctx, chainwatch.At{Hash: head.ParentHash})
+	_, err2 := client.Block(w.ctx, chainwatch.At{Number: id.Number}, w.watch)
+	_, err3 := client.Balances(w.ctx, id, []common.Address{w.alice.Address, w.chain.Account("nobody").Address})
+	return client, errors.Join(err1, err2, err3)
+}
+
+// TestLiesAreRefused: each is an error that says so, cordons the endpoint, and is no
+// harm when another endpoint is honest.
+func TestLiesAreRefused(t *testing.T) {
+	w, l := liarWorld(t)
+	for name, lie := range lies() {
+		l.tell(lie)
+		client, err := askAll(w, l.URL)
+		if l.lies() == 0 {
+			t.Errorf("%s: nothing was asked that it is about", name)
+		}
+		if !errors.Is(err, chainwatch.ErrInvalid) || errors.Is(err, chainwatch.ErrNotFound) {
+			t.Errorf("%s: %v, expected ErrInvalid", name, err)
+		}
+		if len(client.Cordoned()) != 1 {
+			t.Errorf("%s: the endpoint is not cordoned", name)
+		}
+		l.tell(lie)
+		if client, err = askAll(w, l.URL, w.chain.HTTPURL()); err != nil || client.Cordoned()[l.URL] == nil {
+			t.Errorf("%s, with an honest endpoint behind: %v, cordoned %v", name, err, client.Cordoned())
+		}
+	}
+}
+
+// TestFailuresAreNotAbsence: an endpoint that does not answer proves nothing, and is
+// not cordoned.
+func TestFailuresAreNotAbsence(t *testing.T) {
+	w, l := liarWorld(t)
+	for name, failure := range failures() {
+		l.tell(failure)
+		client, err := askAll(w, l.URL)
+		if err == nil || errors.Is(err, chainwatch.ErrInvalid) || len(client.Cordoned()) != 0 {
+			t.Errorf("%s: %v, cordoned %v", name, err, client.Cordoned())
+		}
+		if client, err = askAll(w, l.URL, w.chain.HTTPURL()); err != nil || len(client.Cordoned()) != 0 {
+			t.Errorf("%s, with an honest endpoint behind: %v", name, err)
+		}
+	}
+}
+
+// TestFollowerBehindALiar: with no other endpoint the follower says nothing wrong, and
+// as soon as the endpoint is honest, everything.
+func TestFollowerBehindALiar(t *testing.T) {
+	w, l := liarWorld(t)
+	honest := map[string]bool{}
+	for _, o := range follow(t, w.follower(w.dial(w.chain.HTTPURL()))).head(w) {
+		honest[said(o)] = true
+	}
+	every := lies()
+	delete(every, "another block, asked by hash") // for the latest block this is an endpoint that lags
+	for name, failure := range failures() {
+		every[name] = failure
+	}
+	for name, lie := range every {
+		met := l.tell(lie)
+		f := w.follower(w.dial(l.URL))
+		tape := follow(t, f)
+		<-met
+		l.tell(nil)
+		for _, o := range tape.head(w) {
+			if !honest[said(o)] {
+				t.Errorf("%s: the follower said %+v", name, o)
+			}
+		}
+		tape.stop()
+		if h := f.Health(); h.LastError == "" {
+			t.Errorf("%s: health does not show it: %+v", name, h)
+		}
+	}
+}
+
+// said is what an observation says, whenever it was said.
+func said(o custody.Observation) string { return fmt.Sprintf("%+v", o) }
