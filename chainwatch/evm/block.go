@@ -11,9 +11,10 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 )
 
-// Block is a header and what its object carried of the body. Transactions is empty
-// where the object gave only hashes, or transactions without their signatures; the
-// hashes are then the object's claim.
+// Block is a header and what its object carried of the body. Transactions is shorter
+// than Hashes where the object gave only hashes, or transactions without their
+// signatures; the hashes are then the object's claim. Hashes is nil where the object
+// did not list the transactions at all.
 type Block struct {
 	Header       *types.Header
 	Transactions types.Transactions
@@ -32,7 +33,7 @@ func ParseBlock(data []byte) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b.Transactions) != len(b.Hashes) {
+	if b.Hashes == nil || len(b.Transactions) != len(b.Hashes) {
 		return nil, fmt.Errorf("%w: block %d: %w", ErrUnreadable, b.Header.Number, errUnsigned)
 	}
 	if err := VerifyTransactions(b.Header, b.Transactions); err != nil {
@@ -54,6 +55,9 @@ func parseBlock(data []byte) (*Block, error) {
 		return nil, err
 	}
 	b := &Block{Header: h, Withdrawals: body.Withdrawals}
+	if body.Transactions != nil {
+		b.Hashes = make([]common.Hash, 0, len(body.Transactions))
+	}
 	for i, raw := range body.Transactions {
 		tx, hash, err := parseTransaction(raw)
 		if err != nil {

@@ -177,10 +177,10 @@ func JudgeBlock(headerJSON, receiptsJSON []byte) Judgement {
 
 // body judges what the receipts claim of their places and transactions.
 func (j *Judgement) body(b *Block, receipts []*Receipt) {
-	complete := len(b.Transactions) == len(b.Hashes)
 	hashes := b.Hashes
+	complete := hashes != nil && len(b.Transactions) == len(hashes)
 	switch {
-	case len(hashes) == 0 && len(receipts) > 0:
+	case hashes == nil:
 		j.skip("transactions root", "the block object lists no transactions: their hashes stand as the receipts claim them")
 		for _, r := range receipts {
 			hashes = append(hashes, r.claimedTx())
@@ -191,10 +191,11 @@ func (j *Judgement) body(b *Block, receipts []*Receipt) {
 		j.skip("transactions root", errUnsigned.Error()+": their hashes stand as the block object claims them")
 	}
 	j.check("places", verifyPlaces(b.Header, hashes, receipts))
-	if complete && len(hashes) == len(receipts) {
-		j.check("senders and prices", verifyClaims(b, receipts))
-	} else {
+	switch {
+	case !complete:
 		j.skip("senders and prices", errUnsigned.Error())
+	case len(hashes) == len(receipts): // otherwise the places have failed
+		j.check("senders and prices", verifyClaims(b, receipts))
 	}
 	if b.Withdrawals != nil {
 		j.check("withdrawals root", VerifyWithdrawals(b.Header, b.Withdrawals))
