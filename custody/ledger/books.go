@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"goodcontrol/custody"
@@ -38,8 +39,8 @@ type Books struct {
 	epoch   uint64
 	live    *View
 
-	posting sync.Mutex // held by Post throughout
-	halted  error      // why nothing more is posted; under posting
+	posting sync.Mutex            // held by Post throughout
+	halted  atomic.Pointer[error] // why nothing more is posted
 }
 
 // Posted is the ledger's answer for one entry.
@@ -83,8 +84,8 @@ func Open(ctx context.Context, j Journal, o Options) (*Books, error) {
 func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...custody.Entry) ([]Posted, error) {
 	b.posting.Lock()
 	defer b.posting.Unlock()
-	if b.halted != nil {
-		return nil, fmt.Errorf("%w: %w", ErrHalted, b.halted)
+	if err := b.Halted(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHalted, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
@@ -111,7 +112,7 @@ func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...
 	if err := b.journal.Append(ctx, block); err != nil {
 		err = fmt.Errorf("appending block %d with %d entries: %w", block.Number, block.Count, err)
 		if !errors.Is(err, ErrNotAppended) {
-			b.halted = err
+			b.halted.Store(&err)
 		}
 		return nil, err
 	}
@@ -121,9 +122,10 @@ func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...
 
 // Halted is why posting is halted, or nil.
 func (b *Books) Halted() error {
-	b.posting.Lock()
-	defer b.posting.Unlock()
-	return b.halted
+	if err := b.halted.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // batch is a draft of new entries: it gives them their numbers and times, and

@@ -123,7 +123,9 @@ func (d *draft) balance(k key) *balance {
 
 // digest is the digest of the state after the draft.
 func (d *draft) digest() [32]byte {
-	b := append([]byte("goodcontrol state 1\n"), d.view.head.State[:]...)
+	const usual = 128 // bytes of a position
+	b := append(make([]byte, 0, usual*(1+len(d.changed))), "goodcontrol state 1\n"...)
+	b = append(b, d.view.head.State[:]...)
 	b = binary.AppendUvarint(b, uint64(len(d.changed)))
 	for _, c := range d.changed {
 		account, asset := d.view.names(c.key)
