@@ -1,6 +1,12 @@
 package store
 
-import "goodcontrol/custody/ledger"
+import (
+	"log/slog"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"goodcontrol/custody/ledger"
+)
 
 // Steps are the durable steps of an append.
 var Steps = []string{"commit", "folder", "witness"}
@@ -47,3 +53,11 @@ func (s *Store) NeedFree(n uint64) { s.minFree = n }
 
 // RecordAt is where the record of a block stands in the witness's file.
 func RecordAt(number uint64) int { return recordSize * int(1+number%ringLength) }
+
+// DataSync and OpenBadger are what the benchmarks compare with.
+var DataSync = dataSync
+
+// OpenBadger opens a Badger as the store does.
+func OpenBadger(dir string) (*badger.DB, error) {
+	return openBadger(dir, slog.New(slog.DiscardHandler))
+}

@@ -18,8 +18,6 @@ import (
 
 const ether custody.AssetID = "eip155:1/slip44:60"
 
-func alice() custody.Account { return custody.ForOwner(custody.CustomerCash, "alice") }
-
 // deposit is the nth entry of a history in which each gives alice one more.
 func deposit(n int) custody.Entry {
 	return ledgertest.Deposit(custody.Ref(fmt.Sprintf("deposit %d", n)), "alice", ether, 1)
