@@ -154,9 +154,9 @@ func newProblem(code Code, detail string) *Problem {
 	return &Problem{Type: "urn:goodcontrol:problem:" + string(code), Title: info.title, Status: info.status, Code: code, Detail: detail}
 }
 
-// problemOf makes of any error what the caller is told. What is not an [Error]
+// ProblemOf makes of any error of a broker what the caller is told. What is not an [Error]
 // or a known sentinel is logged, and the caller is told only that it happened.
-func problemOf(log *slog.Logger, err error) *Problem {
+func ProblemOf(log *slog.Logger, err error) *Problem {
 	var told *Error
 	if errors.As(err, &told) {
 		return newProblem(told.Code, err.Error())

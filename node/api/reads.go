@@ -45,7 +45,7 @@ func get[I, O any](s *Server, api huma.API, path, summary string, read func(cont
 	huma.Register(api, op, func(ctx context.Context, in *I) (*answer[O], error) {
 		out, err := read(ctx, in)
 		if err != nil {
-			return nil, problemOf(s.log, err)
+			return nil, ProblemOf(s.log, err)
 		}
 		return &answer[O]{out}, nil
 	})
@@ -216,7 +216,7 @@ func (s *Server) registerArchive(api huma.API) {
 	huma.Register(api, op, func(ctx context.Context, in *query) (*huma.StreamResponse, error) {
 		at, err := in.at()
 		if err != nil {
-			return nil, problemOf(s.log, err)
+			return nil, ProblemOf(s.log, err)
 		}
 		q := AuditQuery{At: at, Nonce: in.Nonce}
 		return &huma.StreamResponse{Body: func(c huma.Context) {
@@ -235,7 +235,7 @@ func (s *Server) archive(ctx context.Context, q AuditQuery, w http.ResponseWrite
 	switch {
 	case err == nil:
 	case !out.begun:
-		writeProblem(w, problemOf(s.log, err))
+		writeProblem(w, ProblemOf(s.log, err))
 	default:
 		// Half a package must not look like a whole one.
 		s.log.Error("audit package cut short", "err", err)

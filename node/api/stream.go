@@ -108,7 +108,7 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.enter(); err != nil {
-		writeProblem(w, problemOf(s.logger, err))
+		writeProblem(w, ProblemOf(s.logger, err))
 		return
 	}
 	defer s.leave()

@@ -64,7 +64,7 @@ func (s *Server) submit(ctx context.Context, k Keyed, hash [32]byte, c Command) 
 	}
 	result, err := s.broker.Submit(ctx, Request{Key: k.Key, Hash: hash, Signature: signature, Command: c})
 	if err != nil {
-		return nil, problemOf(s.log, err)
+		return nil, ProblemOf(s.log, err)
 	}
 	return &answer[Result]{result}, nil
 }
