@@ -261,8 +261,7 @@ func (v *verifier) keepToken(t tokenRow, f file, places []custody.Place, shown [
 func (v *verifier) atAddresses(only custody.AccountType) (map[holding]custody.Amount, *failure) {
 	books := map[holding]custody.Amount{}
 	for i, p := range v.positions {
-		t := p.Account.Type
-		if t != custody.ChainWallet && t != custody.ChainReserve && t != custody.ChainFrozen || only != 0 && t != only {
+		if t := p.Account.Type; !atAddress(t) || only != 0 && t != only {
 			continue
 		}
 		at, err := p.atProof()
@@ -333,17 +332,20 @@ func (v *verifier) checkControl() outcome {
 }
 
 // checkCoverage holds, for every asset on a chain, what is at the addresses against
-// what the books hold for everybody.
+// what the books hold for everybody, and against what they owe to clients alone: a
+// debit balance, which a client is said to owe, pays nobody else.
 func (v *verifier) checkCoverage() outcome {
 	totals, fail := v.totals()
 	o := outcome{of: len(totals), fail: fail}
 	for _, asset := range slices.Sorted(maps.Keys(totals)) {
 		t := totals[asset]
 		v.report.Proven = append(v.report.Proven, *t)
-		if there, ok := t.Proven.Add(t.InFlight); ok && there == t.Owed {
+		there, okThere := t.Proven.Add(t.InFlight)
+		held, okHeld := t.Owed.Add(t.Firm)
+		if okThere && okHeld && there == held && t.Firm.Sign() >= 0 {
 			o.passed++
 		} else if o.fail == nil {
-			o.fail = failf(positionsName, v.rowOfAsset(asset), "%s: %s owed, %s proven at addresses, %s moved since", asset, t.Owed, t.Proven, t.InFlight)
+			o.fail = failf(positionsName, v.rowOfAsset(asset), "%s: %s owed to clients and %s of the firm's own, %s proven at addresses and %s moved since", asset, t.Owed, t.Firm, t.Proven, t.InFlight)
 		}
 	}
 	return o
@@ -363,13 +365,13 @@ func (v *verifier) totals() (map[custody.AssetID]*Proven, *failure) {
 			continue
 		}
 		t, ok := of(p.Asset), true
-		switch p.Account.Type {
-		case custody.ChainWallet, custody.ChainReserve, custody.ChainFrozen:
+		switch {
+		case atAddress(p.Account.Type):
 			t.InFlight, ok = t.InFlight.Add(p.Later)
-		default:
-			if p.Account.Side() == custody.For {
-				t.Owed, ok = t.Owed.Add(p.Settled)
-			}
+		case p.owedToClient():
+			t.Owed, ok = t.Owed.Add(p.Settled)
+		case p.Account.Side() == custody.For:
+			t.Firm, ok = t.Firm.Add(p.Settled)
 		}
 		if !ok {
 			return nil, failf(positionsName, rowOf(i), "sum of %s overflows", p.Asset)

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -262,6 +263,21 @@ func TestBooksAgainstChain(t *testing.T) {
 		{"all of it left after the proven block", smallWorld(), func(b *books) {
 			b.move("x", "alice", wallet(0), dollar, -40, onChain(provenBlock+1))
 		}, ""},
+		{"an outflow after the proven block was orphaned and came again", smallWorld(), func(b *books) {
+			b.move("x", "alice", wallet(0), dollar, -10, onChain(provenBlock+1))
+			b.takeBack("y", "x", "alice", wallet(0), dollar, 10, onChain(provenBlock+1))
+			b.move("z", "alice", wallet(0), dollar, -10, onChain(provenBlock+2))
+		}, ""},
+		{"a move between addresses after the proven block", smallWorld(), func(b *books) {
+			b.shift("x", wallet(0), wallet(1), dollar, 10, onChain(provenBlock+1))
+		}, ""},
+		{"the firm has some of it", alter(0, func(h *holder) { h.units += 5 }), func(b *books) {
+			b.between("x", custody.ForOwner(custody.FirmOwn, "firm"), wallet(0), dollar, 5, onChain(9))
+		}, ""},
+		{"a client is said to owe what another is owed", smallWorld(), func(b *books) {
+			b.between("x", custody.ForOwner(custody.CustomerMargin, "eve"), wallet(0), dollar, -100, onChain(9))
+			b.move("y", "bob", wallet(0), dollar, 100, onChain(9))
+		}, "coverage"},
 		{"an asset lies elsewhere", smallWorld(), func(b *books) {
 			b.move("x", "alice", custody.AtPlace(custody.Transfer, "elsewhere"), dollar, 10, custody.Evidence{})
 		}, "coverage"},
@@ -292,6 +308,24 @@ func (b *books) shift(ref string, from, to custody.Account, asset custody.AssetI
 			{Account: to, Asset: asset, Layer: custody.Settled, Amount: n},
 		},
 	})
+}
+
+// TestUnprovenArrival puts what has come after the proven block into the books.
+func TestUnprovenArrival(t *testing.T) {
+	s := newState(t, provenBlock, smallWorld(), 3)
+	wallet := custody.AtPlace(custody.ChainWallet, smallWorld()[0].place())
+	for name, edit := range map[string]func(*books){
+		"a deposit": func(b *books) { b.move("x", "alice", wallet, dollar, 10, onChain(provenBlock+1)) },
+		"a deposit beside an outflow": func(b *books) {
+			b.move("x", "alice", wallet, dollar, -10, onChain(provenBlock+1))
+			b.move("y", "bob", wallet, dollar, 10, onChain(provenBlock+1))
+		},
+	} {
+		err := audit.Export(context.Background(), &bytes.Buffer{}, contents(t, smallWorld(), s, edit))
+		if err == nil || !strings.Contains(err.Error(), "whose state is proven") {
+			t.Errorf("%s after the proven block: %v, expected it to be refused", name, err)
+		}
+	}
 }
 
 // TestAnotherHeader proves the right balances under a header that is not the

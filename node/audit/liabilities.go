@@ -39,8 +39,7 @@ type treeLeaf struct {
 func owed(positions []positionRow) (map[custody.AssetID]map[string]custody.Amount, error) {
 	all := map[custody.AssetID]map[string]custody.Amount{}
 	for _, p := range positions {
-		kind := p.Account.Type.Owner()
-		if kind == custody.NoOwner || kind == custody.Firm || p.Settled.Sign() <= 0 {
+		if !p.owedToClient() {
 			continue
 		}
 		clients := all[p.Asset]

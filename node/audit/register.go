@@ -22,7 +22,8 @@ type register struct {
 	owners    map[string]custody.OwnerOpened
 	wallets   map[string]custody.WalletOpened
 	addresses map[custody.Place]custody.AddressAssigned
-	later     map[spot]custody.Amount // settled, on evidence from blocks after the proven one
+	later     map[spot]custody.Amount                            // settled, on evidence from blocks after the proven one
+	moved     map[custody.Ref]map[custody.AssetID]custody.Amount // by later entry: what came to the addresses
 	cited     map[string]citation
 }
 
@@ -46,6 +47,7 @@ func newRegister(heads []chainHead) *register {
 		wallets:   map[string]custody.WalletOpened{},
 		addresses: map[custody.Place]custody.AddressAssigned{},
 		later:     map[spot]custody.Amount{},
+		moved:     map[custody.Ref]map[custody.AssetID]custody.Amount{},
 		cited:     map[string]citation{},
 	}
 	for _, h := range heads {
@@ -70,22 +72,42 @@ func (r *register) apply(e custody.Entry) error {
 		c.end = max(c.end, e.Evidence.To)
 		r.cited[f] = c
 	}
-	height, onChain := r.heights[e.Evidence.Chain]
-	if !onChain || e.Evidence.Block <= height {
-		return nil
+	if height, onChain := r.heights[e.Evidence.Chain]; onChain && e.Evidence.Block > height {
+		return r.applyLater(e, height)
 	}
+	return nil
+}
+
+// applyLater folds an entry whose evidence is in a block after the proven one. It
+// may take from the addresses or move between them: outflows count before they are
+// final. What it says has arrived is proven by nothing, and is refused, unless it
+// takes back such an outflow whose block was orphaned.
+func (r *register) applyLater(e custody.Entry, height uint64) error {
+	came := map[custody.AssetID]custody.Amount{}
 	for _, l := range e.Legs {
 		if l.Layer != custody.Settled {
 			continue
 		}
-		k := spot{l.Account, l.Asset}
-		sum, ok := r.later[k].Add(l.Amount)
+		k, ok := spot{l.Account, l.Asset}, false
+		if r.later[k], ok = r.later[k].Add(l.Amount); ok && atAddress(l.Account.Type) {
+			came[l.Asset], ok = came[l.Asset].Add(l.Amount)
+		}
 		if !ok {
 			return fmt.Errorf("entry %d: later movements of %s %s overflow", e.Seq, l.Account, l.Asset)
 		}
-		r.later[k] = sum
 	}
+	for _, asset := range slices.Sorted(maps.Keys(came)) {
+		if came[asset].Sign() > 0 && came[asset] != r.moved[e.Reverses][asset].Neg() {
+			return fmt.Errorf("entry %d: %s of %s came in block %d, which is after block %d of %s, whose state is proven", e.Seq, came[asset], asset, e.Evidence.Block, height, e.Evidence.Chain)
+		}
+	}
+	r.moved[e.Ref] = came
 	return nil
+}
+
+// atAddress says whether accounts of the type are what is at an address on a chain.
+func atAddress(t custody.AccountType) bool {
+	return t == custody.ChainWallet || t == custody.ChainReserve || t == custody.ChainFrozen
 }
 
 func (r *register) applyFact(e custody.Entry) error {
@@ -182,6 +204,12 @@ func (p positionRow) atProof() (custody.Amount, error) {
 		return n, fmt.Errorf("%s %s: %s less %s overflows", p.Account, p.Asset, p.Settled, p.Later)
 	}
 	return n, nil
+}
+
+// owedToClient says whether the position is a credit balance of anybody but the firm.
+func (p positionRow) owedToClient() bool {
+	kind := p.Account.Type.Owner()
+	return kind != custody.NoOwner && kind != custody.Firm && p.Settled.Sign() > 0
 }
 
 // positionRows lists every position that is not nothing, or was not nothing at the

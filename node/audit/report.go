@@ -55,8 +55,10 @@ type Check struct {
 // Proven is what was proven of one asset, in its smallest unit.
 type Proven struct {
 	Asset custody.AssetID `json:"asset"`
-	// Owed is what the books hold for everybody, the firm among them.
+	// Owed is the sum of clients' credit balances, and Firm what the books hold
+	// beside it: the firm's own, less what clients are said to owe.
 	Owed custody.Amount `json:"owed"`
+	Firm custody.Amount `json:"firm"`
 	// Proven is what the chain's state shows at the firm's addresses, and
 	// InFlight what the books moved since on evidence from later blocks.
 	Proven   custody.Amount `json:"proven"`
@@ -97,10 +99,10 @@ func (r Report) WriteTo(w io.Writer) (int64, error) {
 		fmt.Fprintf(t, "%s\t%d of %d\t%s\t%s\n", c.Name, c.Passed, c.Of, word, c.where())
 	}
 	if len(r.Proven) > 0 {
-		fmt.Fprint(t, "\nASSET\tOWED\tPROVEN\tIN FLIGHT\tCONTROLLABLE\n")
+		fmt.Fprint(t, "\nASSET\tOWED\tFIRM\tPROVEN\tIN FLIGHT\tCONTROLLABLE\n")
 	}
 	for _, p := range r.Proven {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", p.Asset, p.Owed, p.Proven, p.InFlight, p.Controllable)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Asset, p.Owed, p.Firm, p.Proven, p.InFlight, p.Controllable)
 	}
 	t.Flush() // a strings.Builder takes everything
 	b.WriteString("\nNot proven by this package:\n")

@@ -188,20 +188,37 @@ func (b *books) fact(kind string, ref string, fact any) {
 	b.post(e)
 }
 
-// move posts an amount for an owner at an account.
+// move posts an amount for a customer at an account.
 func (b *books) move(ref, owner string, at custody.Account, asset custody.AssetID, amount int64, evidence custody.Evidence) {
 	b.tb.Helper()
-	if amount == 0 {
-		return
+	b.between(ref, custody.ForOwner(custody.CustomerCash, owner), at, asset, amount, evidence)
+}
+
+// between posts an amount for somebody at an account.
+func (b *books) between(ref string, who, at custody.Account, asset custody.AssetID, amount int64, evidence custody.Evidence) {
+	b.tb.Helper()
+	if amount != 0 {
+		b.post(moved(ref, who, at, asset, amount, evidence))
 	}
+}
+
+// takeBack posts the reversal of a move.
+func (b *books) takeBack(ref, reverses, owner string, at custody.Account, asset custody.AssetID, amount int64, evidence custody.Evidence) {
+	b.tb.Helper()
+	e := moved(ref, custody.ForOwner(custody.CustomerCash, owner), at, asset, amount, evidence)
+	e.Reverses = custody.Ref(reverses)
+	b.post(e)
+}
+
+func moved(ref string, who, at custody.Account, asset custody.AssetID, amount int64, evidence custody.Evidence) custody.Entry {
 	n := custody.NewAmount(amount)
-	b.post(custody.Entry{
+	return custody.Entry{
 		Ref: custody.Ref(ref), Kind: "test.moved", Actor: "test", Effective: asOf.Add(-2 * time.Hour), Evidence: evidence,
 		Legs: []custody.Leg{
-			{Account: custody.ForOwner(custody.CustomerCash, owner), Asset: asset, Layer: custody.Settled, Amount: n},
+			{Account: who, Asset: asset, Layer: custody.Settled, Amount: n},
 			{Account: at, Asset: asset, Layer: custody.Settled, Amount: n},
 		},
-	})
+	}
 }
 
 // open posts the facts about the world, and what each holder holds.
