@@ -26,7 +26,6 @@ type proven struct {
 	amount  custody.Amount
 	frozen  bool   // by the issuer
 	stopped bool   // the whole token
-	code    bool   // the address runs code: a contract, or a delegation (EIP-7702)
 	file    string // where it is proven
 	row     int
 }
@@ -53,7 +52,7 @@ func (r *register) native(chain string) (custody.AssetID, bool) {
 
 // checkAccounts checks the account proof of every address.
 func (v *verifier) checkAccounts() outcome {
-	v.holdings = map[holding]*proven{}
+	v.holdings, v.code = map[holding]*proven{}, map[custody.Place]bool{}
 	var o outcome
 	for _, c := range v.manifest.Chains {
 		f, fail := v.use(accountsName(c.Chain))
@@ -92,11 +91,11 @@ func (v *verifier) checkAccountsOf(c chainHead, f file, rows []proofRow, places 
 			return i, failf(f.name, rowOf(i), "%s: %s", place, err)
 		}
 		code := p.CodeHash != types.EmptyCodeHash && p.CodeHash != common.Hash{}
-		v.holdings[holding{place, ""}] = &proven{code: code}
 		if listed {
-			v.holdings[holding{place, native}] = &proven{amount: amount, code: code, file: f.name, row: rowOf(i)}
+			v.holdings[holding{place, native}] = &proven{amount: amount, file: f.name, row: rowOf(i)}
 		}
 		if code {
+			v.code[place] = true
 			v.limit("%s runs code with hash %s: what is there is not counted as controllable", place, p.CodeHash)
 		}
 	}
@@ -178,8 +177,7 @@ func (v *verifier) checkToken(t tokenRow) (passed, of int, fail *failure) {
 	if fail != nil {
 		return len(shown), len(want), fail
 	}
-	v.keepToken(t, f, places, shown)
-	return len(want), len(want), nil
+	return len(want), len(want), v.keepToken(t, f, places, shown)
 }
 
 // checkLayout refuses a layout that cannot be read.
@@ -228,7 +226,7 @@ func readSlots(f file, rows []proofRow, root common.Hash, contract common.Addres
 }
 
 // keepToken keeps the balances of a token at the firm's addresses.
-func (v *verifier) keepToken(t tokenRow, f file, places []custody.Place, shown []shownSlot) {
+func (v *verifier) keepToken(t tokenRow, f file, places []custody.Place, shown []shownSlot) *failure {
 	l := t.layout()
 	stopped := false
 	head := headSlots(l)
@@ -247,13 +245,11 @@ func (v *verifier) keepToken(t tokenRow, f file, places []custody.Place, shown [
 		s := shown[len(head)+i]
 		amount, err := custody.AmountFromBig(l.Balance(s.value))
 		if err != nil {
-			continue // no holding: the check of balances refuses it
+			return failf(f.name, s.row, "%s: %s", place, err)
 		}
-		account := v.holdings[holding{place, ""}]
-		v.holdings[holding{place, t.Asset}] = &proven{
-			amount: amount, frozen: l.Frozen(s.value), stopped: stopped, code: account != nil && account.code, file: f.name, row: s.row,
-		}
+		v.holdings[holding{place, t.Asset}] = &proven{amount: amount, frozen: l.Frozen(s.value), stopped: stopped, file: f.name, row: s.row}
 	}
+	return nil
 }
 
 // atAddresses adds up what the books had at each address at the proven block; with
@@ -283,9 +279,9 @@ func (v *verifier) atAddresses(only custody.AccountType) (map[holding]custody.Am
 
 // provenHoldings are the holdings of which there is a proof, in order.
 func (v *verifier) provenHoldings() []holding {
-	all := slices.DeleteFunc(slices.Collect(maps.Keys(v.holdings)), func(h holding) bool { return h.asset == "" })
-	slices.SortFunc(all, func(a, b holding) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.asset, b.asset)) })
-	return all
+	return slices.SortedFunc(maps.Keys(v.holdings), func(a, b holding) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.asset, b.asset))
+	})
 }
 
 // checkBalances holds what is proven against the books, per address and asset.
@@ -384,7 +380,7 @@ func (v *verifier) totals() (map[custody.AssetID]*Proven, *failure) {
 			return nil, failf(p.file, p.row, "sum of %s overflows", h.asset)
 		}
 		t.Proven = sum
-		if !p.frozen && !p.stopped && !p.code {
+		if !p.frozen && !p.stopped && !v.code[h.place] {
 			t.Controllable, _ = t.Controllable.Add(p.amount) // no more than Proven
 		}
 	}

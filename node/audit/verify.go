@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"goodcontrol/chainwatch/evm"
+	"goodcontrol/custody"
 )
 
 // DefaultMaxSize is the size of the largest package that Verify reads unless told
@@ -62,14 +63,16 @@ type verifier struct {
 	size    int64
 	report  Report
 
-	files     []file
-	read      map[string]bool // files that a check has asked for
-	manifest  *manifest
-	headers   map[string]*types.Header
-	journal   *register
-	addresses []addressRow
-	positions []positionRow
-	holdings  map[holding]*proven
+	files       []file
+	read        map[string]bool // files that a check has asked for
+	manifest    *manifest
+	headers     map[string]*types.Header
+	journal     *register
+	addresses   []addressRow
+	positions   []positionRow
+	liabilities []liabilityRow
+	holdings    map[holding]*proven
+	code        map[custody.Place]bool // addresses that run code: a contract, or a delegation (EIP-7702)
 }
 
 // outcome is how a check went.

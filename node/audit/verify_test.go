@@ -49,6 +49,24 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestDelegated counts what is at an address that runs code as proven, and not as
+// controllable.
+func TestDelegated(t *testing.T) {
+	holders := smallWorld()
+	holders[0].code = true
+	s := newState(t, provenBlock, holders, 3)
+	r := verify(t, export(t, contents(t, holders, s, nil)), s.header.Hash())
+	mustBeValid(t, r)
+	for i, want := range []string{"298 250", "1509 9"} {
+		if got := fmt.Sprint(r.Proven[i].Proven, r.Proven[i].Controllable); got != want {
+			t.Errorf("%s: proven and controllable %s, expected %s", r.Proven[i].Asset, got, want)
+		}
+	}
+	if !strings.Contains(strings.Join(r.Limits, "\n"), holders[0].address.Hex()+" runs code") {
+		t.Errorf("the limits do not name the address that runs code: %q", r.Limits)
+	}
+}
+
 // TestOtherTools holds the container against other readers of zip, and runs the
 // commands of the README.
 func TestOtherTools(t *testing.T) {

@@ -46,6 +46,7 @@ type holder struct {
 	wei     int64
 	units   int64
 	frozen  bool
+	code    bool // a delegation (EIP-7702)
 }
 
 func (h holder) place() custody.Place { return custody.Place(chainID + ":" + h.address.Hex()) }
@@ -78,8 +79,12 @@ func newState(tb testing.TB, number uint64, holders []holder, bystanders int) *s
 			v.SetBit(v, layout.FrozenBit, 1)
 		}
 		s.store(layout.Slot(h.address), common.BigToHash(v))
-		if h.wei > 0 {
-			s.put(h.address, types.StateAccount{Balance: uint256.NewInt(uint64(h.wei)), Root: types.EmptyRootHash, CodeHash: types.EmptyCodeHash[:]})
+		code := types.EmptyCodeHash[:]
+		if h.code {
+			code = crypto.Keccak256([]byte("delegation"))
+		}
+		if h.wei > 0 || h.code {
+			s.put(h.address, types.StateAccount{Balance: uint256.NewInt(uint64(h.wei)), Root: types.EmptyRootHash, CodeHash: code})
 		}
 	}
 	for i := range bystanders {
