@@ -218,8 +218,12 @@ func (in *Inbox) receive(ctx context.Context, e fs.DirEntry) (Received, identity
 		return r, now, err
 	}
 	hash, after, err := in.hash(ctx, path)
-	if err != nil || after != now || in.out[hash] {
+	if err != nil || after != now {
 		return Received{}, after, err
+	}
+	// The same content is claimed and not decided: this one waits.
+	if files, err := os.ReadDir(in.path(claimedDir, hash)); err == nil && len(files) > 0 {
+		return Received{}, now, nil
 	}
 	if _, err := os.Lstat(in.path(archiveDir, hash)); err == nil {
 		r, err := in.archiveAgain(e.Name(), hash, info.Size())

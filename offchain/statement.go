@@ -160,13 +160,3 @@ type Transaction struct {
 	Due     Moment `json:"due"`
 	At      Range  `json:"bytes"`
 }
-
-// Name is the identifier by which a report names the holding.
-func (h Holding) Name() string {
-	for _, t := range []Text{h.ISIN, h.CUSIP, h.OtherID, h.Description} {
-		if t != "" {
-			return string(t)
-		}
-	}
-	return "a holding without a name"
-}

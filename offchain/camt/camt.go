@@ -11,7 +11,6 @@ package camt
 import (
 	"errors"
 	"io"
-	"strings"
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/isoxml"
@@ -25,14 +24,6 @@ const (
 	Statement Message = "camt.053"
 	Report    Message = "camt.052"
 )
-
-const namespacePrefix = "urn:iso:std:iso:20022:tech:xsd:"
-
-// accepts takes the namespaces of versions 02 and later.
-func (m Message) accepts(namespace string) bool {
-	version, found := strings.CutPrefix(namespace, namespacePrefix+string(m)+".001.")
-	return found && len(version) == 2 && version >= "02" && version <= "99" && strings.Trim(version, "0123456789") == ""
-}
 
 // root is the element that holds the message, and item one statement in it.
 func (m Message) root() string {
@@ -58,8 +49,8 @@ type Each func(of *offchain.BankStatement, e offchain.BankEntry) error
 // the file is in the result.
 func Scan(m Message, r io.Reader, file string, each Each) (offchain.Result, error) {
 	v := &visitor{message: m, base: m.root() + "/" + m.item(), each: each}
-	expected := "namespace " + namespacePrefix + string(m) + ".001.02 or later"
-	err := isoxml.Walk(r, file, m.accepts, expected, v)
+	accepts, expected := isoxml.Accepts(string(m)+".001", "02")
+	err := isoxml.Walk(r, file, accepts, expected, v)
 	var fault *offchain.Error
 	switch {
 	case errors.As(err, &fault):

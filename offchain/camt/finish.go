@@ -53,8 +53,7 @@ func firstGiven(moments ...offchain.Moment) offchain.Moment {
 }
 
 func (v *visitor) flag(code offchain.FlagCode, format string, args ...any) {
-	s := &v.current.statement
-	detail := fmt.Sprintf("account %s, statement %s: ", s.Account, s.ID) + fmt.Sprintf(format, args...)
+	detail := v.current.statement.Name() + ": " + fmt.Sprintf(format, args...)
 	v.flags = append(v.flags, offchain.Flag{Code: code, Detail: detail})
 }
 
@@ -88,12 +87,9 @@ func (v *visitor) checkRoll(opening balance) bool {
 		}
 		return false
 	}
-	sum := opening.amount.Value.Add(s.Credits.Value).Sub(s.Debits.Value)
-	if !sum.Equal(s.Closing.Value) {
-		v.flag(offchain.NotRolling, "closing %s, expected opening %s + credits %s - debits %s = %s", s.Closing, s.Opening, s.Credits, s.Debits, sum)
-		return false
-	}
-	return true
+	broken := s.CheckRoll()
+	v.flags = append(v.flags, broken...)
+	return len(broken) == 0
 }
 
 // checkPage flags a page that is not the only one. A message of several pages may

@@ -126,17 +126,17 @@ func (v *visitor) field(path []byte, e *isoxml.Element) error {
 	s := &r.statement
 	switch string(path) {
 	case "Id":
-		return once(&s.ID, e.Text)
+		return isoxml.Once(&s.ID, e.Text)
 	case "Acct/Id/IBAN", "Acct/Id/Othr/Id":
-		return once(&s.Account, e.Text)
+		return isoxml.Once(&s.Account, e.Text)
 	case "Acct/Ccy":
-		return readCurrency(&s.Currency, e.Text)
+		return isoxml.ReadCurrency(&s.Currency, e.Text)
 	case "CreDtTm":
-		return readTime(&s.Created, e.Text)
+		return isoxml.ReadTime(&s.Created, e.Text)
 	case "FrToDt/ToDtTm":
-		return readTime(&r.end, e.Text)
+		return isoxml.ReadTime(&r.end, e.Text)
 	case "ElctrncSeqNb":
-		return readOrdinal(&s.Sequence, e.Text)
+		return isoxml.ReadOrdinal(&s.Sequence, e.Text)
 	}
 	if name, ok := bytes.CutPrefix(path, []byte(v.message.item()+"Pgntn/")); ok {
 		return r.page.read(name, e.Text)
@@ -147,7 +147,7 @@ func (v *visitor) field(path []byte, e *isoxml.Element) error {
 func readEntry(t *offchain.BankEntry, path []byte, e *isoxml.Element) error {
 	switch string(path) {
 	case "Amt":
-		return readAmount(&t.Amount, &t.Currency, e)
+		return isoxml.ReadAmount(&t.Amount, &t.Currency, e)
 	case "CdtDbtInd":
 		return readSide(&t.Side, e.Text)
 	case "Sts", "Sts/Cd":
@@ -155,13 +155,13 @@ func readEntry(t *offchain.BankEntry, path []byte, e *isoxml.Element) error {
 	case "Sts/Prtry":
 		return &isoxml.Misfit{Got: e.Text, Expected: "a status code"}
 	case "BookgDt/Dt":
-		return readDay(&t.Booked, e.Text)
+		return isoxml.ReadDay(&t.Booked, e.Text)
 	case "BookgDt/DtTm":
-		return readTime(&t.Booked, e.Text)
+		return isoxml.ReadTime(&t.Booked, e.Text)
 	case "ValDt/Dt":
-		return readDay(&t.Value, e.Text)
+		return isoxml.ReadDay(&t.Value, e.Text)
 	case "ValDt/DtTm":
-		return readTime(&t.Value, e.Text)
+		return isoxml.ReadTime(&t.Value, e.Text)
 	case "AcctSvcrRef":
 		t.Reference = offchain.Text(e.Text) // before NtryRef, which comes first
 	case "NtryRef":
@@ -187,15 +187,15 @@ func readEntry(t *offchain.BankEntry, path []byte, e *isoxml.Element) error {
 func (b *balance) read(path []byte, e *isoxml.Element) error {
 	switch string(path) {
 	case "Tp/CdOrPrtry/Cd", "Tp/CdOrPrtry/Prtry":
-		return once(&b.code, e.Text)
+		return isoxml.Once(&b.code, e.Text)
 	case "Amt":
-		return readAmount(&b.amount, &b.currency, e)
+		return isoxml.ReadAmount(&b.amount, &b.currency, e)
 	case "CdtDbtInd":
 		return readSide(&b.side, e.Text)
 	case "Dt/Dt":
-		return readDay(&b.date, e.Text)
+		return isoxml.ReadDay(&b.date, e.Text)
 	case "Dt/DtTm":
-		return readTime(&b.date, e.Text)
+		return isoxml.ReadTime(&b.date, e.Text)
 	}
 	return nil
 }

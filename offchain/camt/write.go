@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"goodcontrol/offchain"
+	"goodcontrol/offchain/isoxml"
 )
 
 // The lengths of the schema's text types.
@@ -32,7 +33,7 @@ type writer struct {
 func Write(w io.Writer, id string, created time.Time, statements ...offchain.BankStatement) error {
 	x := &writer{out: bufio.NewWriter(w)}
 	x.raw(xml.Header)
-	x.raw(`<Document xmlns="` + namespacePrefix + `camt.053.001.08">` + "\n<BkToCstmrStmt>\n")
+	x.raw(`<Document xmlns="` + isoxml.NamespacePrefix + `camt.053.001.08">` + "\n<BkToCstmrStmt>\n")
 	x.in("GrpHdr", func() {
 		x.text("MsgId", id, max35)
 		x.raw("<CreDtTm>" + created.Format(time.RFC3339Nano) + "</CreDtTm>")

@@ -3,8 +3,6 @@ package mt535
 import (
 	"fmt"
 
-	"github.com/shopspring/decimal"
-
 	"goodcontrol/offchain"
 )
 
@@ -62,19 +60,6 @@ func (h header) check() error {
 			"20C::SEME, 97A::SAFE and the statement's date in GENL"}
 	}
 	return nil
-}
-
-// pageFlag flags a page that is not the only one, or is not said to be.
-func (h header) pageFlag() []offchain.Flag {
-	s := h.statement
-	if s.Page == 1 && s.LastPage == offchain.Yes {
-		return nil
-	}
-	detail := fmt.Sprintf("statement %s: page %d, not the only one", s.ID, s.Page)
-	if s.Page == 0 {
-		detail = fmt.Sprintf("statement %s does not say which page it is", s.ID)
-	}
-	return []offchain.Flag{{Code: offchain.PageMissing, Detail: detail}}
 }
 
 // holdings reads one MT535.
@@ -206,53 +191,12 @@ func (m *holdings) end(path string, at offchain.Range) error {
 		h.Account = offchain.Text(m.account)
 	}
 	m.count++
-	m.check()
+	m.flags = append(m.flags, h.Check()...)
 	return m.each(&m.statement, *h)
-}
-
-// check flags what does not add up in the holding.
-func (m *holdings) check() {
-	h := &m.holding
-	if h.ISIN != "" && !offchain.CheckISIN(string(h.ISIN)) {
-		m.flag(offchain.CheckDigit, "ISIN %s: its check digit is wrong", h.ISIN)
-	}
-	if h.Available.Given && h.NotAvailable.Given {
-		m.checkSum("available and not available", h.Available.Value.Add(h.NotAvailable.Value))
-	}
-	var aggregates, parts decimal.Decimal
-	var hasAggregate, hasAvailable bool
-	for _, b := range h.SubBalances {
-		switch b.Type {
-		case "AGGR":
-			hasAggregate = true
-			aggregates = aggregates.Add(b.Quantity.Value)
-		case "AVAI", "NAVL":
-			hasAvailable = hasAvailable || b.Type == "AVAI"
-			parts = parts.Add(b.Quantity.Value)
-		}
-	}
-	if hasAggregate {
-		m.checkSum("sub-balances AGGR", aggregates)
-	}
-	if hasAvailable {
-		m.checkSum("sub-balances AVAI and NAVL", parts)
-	}
-}
-
-func (m *holdings) checkSum(what string, sum decimal.Decimal) {
-	if !sum.Equal(m.holding.Quantity.Value) {
-		m.flag(offchain.SubBalances, "%s: %s are %s, expected the aggregate %s", m.holding.Name(), what, sum, m.holding.Quantity)
-	}
-}
-
-func (m *holdings) flag(code offchain.FlagCode, format string, args ...any) {
-	m.flags = append(m.flags, offchain.Flag{Code: code, Detail: fmt.Sprintf(format, args...)})
 }
 
 // finish flags what does not add up in the whole.
 func (m *holdings) finish() {
-	m.flags = append(m.flags, m.header().pageFlag()...)
-	if m.statement.Activity == offchain.No && m.count > 0 {
-		m.flag(offchain.ActivityDiffers, "statement %s says ACTI//N and lists %d holdings", m.statement.ID, m.count)
-	}
+	m.flags = append(m.flags, m.statement.CheckPage()...)
+	m.flags = append(m.flags, m.statement.CheckActivity(m.count)...)
 }

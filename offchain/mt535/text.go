@@ -202,17 +202,19 @@ func (t *text) endsText(l line) bool {
 	return bytes.HasPrefix(l.text, []byte("-}"))
 }
 
-// field reads the next field; ok is false at the end of the text.
+// field reads the next field; ok is false at the end of the text, of which it gives
+// the place.
 func (t *text) field() (f field, ok bool, err error) {
 	l, err := t.readLine()
 	if err != nil {
 		return field{}, false, err
 	}
 	if t.endsText(l) {
-		return field{}, false, t.trailers(l)
+		return field{at: l.at}, false, t.trailers(l)
 	}
-	tag, value, found := strings.Cut(strings.TrimPrefix(string(l.text), ":"), ":")
-	if l.text == nil || l.text[0] != ':' || !found || !isTag(tag) {
+	rest, marked := strings.CutPrefix(string(l.text), ":")
+	tag, value, found := strings.Cut(rest, ":")
+	if !marked || !found || !isTag(tag) {
 		return field{}, false, t.fault(l.at, string(l.text), "a field such as :20C:")
 	}
 	f = field{tag: tag, value: value, at: l.at}
@@ -285,13 +287,13 @@ func (t *text) walk(m message) error {
 			return err
 		}
 		if first && (!ok || f.tag != "16R" || f.value != "GENL") {
-			return t.fault(t.here(), ":"+f.tag+":"+f.value, "the message to begin with :16R:GENL")
+			return t.fault(f.at, ":"+f.tag+":"+f.value, "the message to begin with :16R:GENL")
 		}
 		first = false
 		switch {
 		case !ok && len(open) > 0:
 			top := open[len(open)-1]
-			return t.fault(t.here(), "end of the message", fmt.Sprintf(":16S:%s, which closes line %d", top.name, top.line))
+			return t.fault(f.at, "end of the message", fmt.Sprintf(":16S:%s, which closes line %d", top.name, top.line))
 		case !ok:
 			return nil
 		case f.tag == "16R":

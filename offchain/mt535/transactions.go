@@ -88,7 +88,7 @@ func (m *transactions) end(path string, at offchain.Range) error {
 		return m.header().check()
 	case "FIN":
 		if isin := m.instrument.isin; isin != "" && !offchain.CheckISIN(string(isin)) {
-			m.flags = append(m.flags, offchain.Flag{Code: offchain.CheckDigit, Detail: fmt.Sprintf("ISIN %s: its check digit is wrong", isin)})
+			m.flags = append(m.flags, offchain.CheckDigitOf(isin))
 		}
 	case "FIN/TRAN":
 		if t := &m.open; !t.Quantity.Given || t.Direction == "" {
@@ -102,12 +102,13 @@ func (m *transactions) end(path string, at offchain.Range) error {
 
 // finish flags what does not add up in the whole.
 func (m *transactions) finish() {
-	m.flags = append(m.flags, m.header().pageFlag()...)
-	says, shows := m.statement.Activity, len(m.statement.Transactions)
-	if (says == offchain.Yes && shows == 0) || (says == offchain.No && shows > 0) {
+	s := &m.statement
+	m.flags = append(m.flags, s.CheckPage()...)
+	m.flags = append(m.flags, s.CheckActivity(len(s.Transactions))...)
+	if s.Activity == offchain.Yes && len(s.Transactions) == 0 {
 		m.flags = append(m.flags, offchain.Flag{
 			Code:   offchain.ActivityDiffers,
-			Detail: fmt.Sprintf("statement %s shows %d transactions, against its activity flag", m.statement.ID, shows),
+			Detail: fmt.Sprintf("account %s, statement %s: it says that there is activity and shows none", s.Account, s.ID),
 		})
 	}
 }
