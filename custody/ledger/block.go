@@ -13,9 +13,9 @@ import (
 	"goodcontrol/custody"
 )
 
-// MaxBlock is the most bytes an encoded block may have. It keeps a block well
-// inside what a key-value store takes as one value.
-const MaxBlock = 512 << 10
+// MaxBlock is the most bytes an encoded block may have: some thousands of entries.
+// It keeps a block well inside what a key-value store takes as one transaction.
+const MaxBlock = 4 << 20
 
 // HeaderSize is the number of bytes of an encoded Header.
 const HeaderSize = 176

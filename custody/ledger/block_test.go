@@ -41,7 +41,7 @@ func TestDecodeBlockRefuses(t *testing.T) {
 		{"half a header", func(b []byte) []byte { return b[:100] }, "block of 100 bytes"},
 		{"half a body", func(b []byte) []byte { return b[:len(b)-1] }, "says a body of"},
 		{"more than a body", func(b []byte) []byte { return append(b, 0) }, "says a body of"},
-		{"more than a block", func(b []byte) []byte { return make([]byte, ledger.MaxBlock+1) }, "expected 176 to 524288"},
+		{"more than a block", func(b []byte) []byte { return make([]byte, ledger.MaxBlock+1) }, "expected 176 to 4194304"},
 		{"another version", func(b []byte) []byte { b[3] = 2; return resum(b) }, "begins with 47434202"},
 		{"a changed header", func(b []byte) []byte { b[40] ^= 1; return b }, "says CRC"},
 		{"a changed body", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, "says body hash"},
