@@ -2,9 +2,11 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -55,21 +57,33 @@ func guarded(step func() error) (err error) {
 	return step()
 }
 
-func (s *Store) commit(key, value []byte) error {
-	return s.db.Update(func(txn *badger.Txn) error { return txn.Set(key, value) })
+// partSize is the most of a block that is kept as one value. Values of a megabyte
+// and more go to another file of Badger's, whose failed syncs it only logs.
+const partSize = 512 << 10
+
+// commit writes a block as the values of its parts, all in one transaction.
+func (s *Store) commit(number uint64, block []byte) error {
+	return s.db.Update(func(txn *badger.Txn) error {
+		part := uint8(0)
+		for p := range slices.Chunk(block, partSize) {
+			if err := txn.Set(partKey(number, part), p); err != nil {
+				return err
+			}
+			part++
+		}
+		return nil
+	})
 }
 
-// scan is a reading of blocks in the order of their numbers, or backwards.
+// scan is a reading of blocks in the order of their numbers.
 type scan struct {
-	txn *badger.Txn
-	it  *badger.Iterator
-	at  bool // the iterator stands at the next block
+	txn   *badger.Txn
+	it    *badger.Iterator
+	begun bool // the iterator stands behind the block read last
 }
 
-func (s *Store) scan(backwards bool) (*scan, error) {
-	o := badger.DefaultIteratorOptions
+func (s *Store) scan(o badger.IteratorOptions) (*scan, error) {
 	o.PrefetchValues = false // values stand beside their keys
-	o.Reverse = backwards
 	c := &scan{txn: s.db.NewTransaction(false)}
 	err := guarded(func() error {
 		c.it = c.txn.NewIterator(o)
@@ -87,69 +101,77 @@ func (c *scan) close() {
 	c.txn.Discard()
 }
 
-// newest reads the last block of a backward scan, and says whether there is one.
-func (c *scan) newest() (b ledger.Block, ok bool, err error) {
-	err = guarded(func() error {
-		c.it.Rewind()
-		if ok = c.it.Valid(); !ok {
-			return nil
-		}
-		number, err := parseBlockKey(c.it.Item().Key())
-		if err != nil {
-			return err
-		}
-		b, err = decodeItem(c.it.Item(), number)
-		return err
-	})
-	return b, ok, err
-}
-
 // block reads the next block, which should have the given number.
 func (c *scan) block(number uint64) (b ledger.Block, err error) {
 	err = guarded(func() error {
-		if c.at {
-			c.it.Next()
-		} else {
-			c.it.Seek(blockKey(number))
+		if !c.begun {
+			c.it.Seek(partKey(number, 0))
+			c.begun = true
 		}
-		c.at = true
-		if !c.it.Valid() {
-			return fmt.Errorf("block %d is missing, and every later one", number)
+		data, err := c.parts(number)
+		if err != nil {
+			return fmt.Errorf("reading block %d: %w", number, err)
 		}
-		b, err = decodeItem(c.it.Item(), number)
-		return err
+		if b, err = ledger.DecodeBlock(data); err != nil {
+			return fmt.Errorf("reading block %d: %w", number, err)
+		}
+		if b.Number != number {
+			return fmt.Errorf("block %d stands under the key of block %d", b.Number, number)
+		}
+		return nil
 	})
 	return b, err
 }
 
-// decodeItem reads a block which should have the given number.
-func decodeItem(item *badger.Item, number uint64) (ledger.Block, error) {
-	if got, err := parseBlockKey(item.Key()); err != nil || got != number {
-		return ledger.Block{}, fmt.Errorf("block %d is missing: key %x stands in its place", number, item.Key())
+// parts joins the values of a block, and moves behind them.
+func (c *scan) parts(number uint64) (data []byte, err error) {
+	for part := uint8(0); c.it.Valid() && string(c.it.Item().Key()) == string(partKey(number, part)); part++ {
+		err := c.it.Item().Value(func(value []byte) error {
+			data = append(data, value...)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		c.it.Next()
 	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		return ledger.Block{}, fmt.Errorf("reading block %d: %w", number, err)
+	switch {
+	case data != nil:
+		return data, nil
+	case c.it.Valid():
+		return nil, fmt.Errorf("it is missing: key %x stands in its place", c.it.Item().Key())
 	}
-	b, err := ledger.DecodeBlock(value)
-	if err != nil {
-		return ledger.Block{}, fmt.Errorf("reading block %d: %w", number, err)
-	}
-	if b.Number != number {
-		return ledger.Block{}, fmt.Errorf("block %d stands under the key of block %d", b.Number, number)
-	}
-	return b, nil
+	return nil, errors.New("it is missing, and every later one")
 }
 
-func blockPrefix() []byte { return []byte("block/") }
-
-func blockKey(number uint64) []byte { return binary.BigEndian.AppendUint64(blockPrefix(), number) }
-
-func parseBlockKey(key []byte) (uint64, error) {
-	if n := len(blockPrefix()); len(key) == n+8 && string(key[:n]) == string(blockPrefix()) {
-		return binary.BigEndian.Uint64(key[n:]), nil
+// newest is the number of the last block that Badger has, 0 if it has none.
+func (s *Store) newest() (number uint64, err error) {
+	o := badger.DefaultIteratorOptions
+	o.Reverse = true
+	c, err := s.scan(o)
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("key %x is not that of a block", key)
+	defer c.close()
+	err = guarded(func() error {
+		c.it.Rewind()
+		if !c.it.Valid() {
+			return nil
+		}
+		key := c.it.Item().Key()
+		if len(key) != len(partKey(0, 0)) || string(key[:len(keyPrefix)]) != keyPrefix {
+			return fmt.Errorf("key %x is not that of a block", key)
+		}
+		number = binary.BigEndian.Uint64(key[len(keyPrefix):])
+		return nil
+	})
+	return number, err
+}
+
+const keyPrefix = "block/"
+
+func partKey(number uint64, part uint8) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte(keyPrefix), number), part)
 }
 
 // quiet passes on what Badger says is wrong, and the rest only for debugging.

@@ -17,7 +17,9 @@ func (s *Store) Fail(step string, kept bool, err error) {
 	switch step {
 	case "commit":
 		do := s.steps.commit
-		s.steps.commit = func(key, value []byte) error { return failing(kept, err, func() error { return do(key, value) }) }
+		s.steps.commit = func(number uint64, block []byte) error {
+			return failing(kept, err, func() error { return do(number, block) })
+		}
 	case "folder":
 		do := s.steps.folder
 		s.steps.folder = func() error { return failing(kept, err, do) }

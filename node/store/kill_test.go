@@ -46,6 +46,9 @@ func writeForever(dir string) error {
 		for range 1 + rand.IntN(8) {
 			e := deposit(next)
 			e.Body = make([]byte, rand.IntN(4000))
+			if rand.IntN(50) == 0 {
+				e.Body = make([]byte, 400<<10) // so that some blocks are of several parts
+			}
 			batch = append(batch, e)
 			next++
 		}

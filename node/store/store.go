@@ -1,7 +1,7 @@
 // Package store keeps the node's journal on disk.
 //
-// A [Store] is a ledger.Journal on Badger: one value per block, synced before the
-// append returns. Badger is not believed. One flipped bit in its write-ahead file
+// A [Store] is a ledger.Journal on Badger: one transaction per block, and for all but
+// the largest one value, synced before the append returns. Badger is not believed. One flipped bit in its write-ahead file
 // makes it open without an error and without what stood behind that bit, so the
 // head of every block is also written to a [Witness], a small file of its own with
 // its own sync, on another disk if one is given. A block is acknowledged when it is
@@ -38,7 +38,8 @@ type Options struct {
 	Witness string
 	// MinFree is how many bytes must be free on the disk of Dir for an append.
 	// Badger writes through memory maps and does not survive a full disk, so the
-	// store stops before that. Zero means DefaultMinFree.
+	// store stops before that; to open it takes a quarter of it. Zero means
+	// DefaultMinFree.
 	MinFree uint64
 	// AcceptHead takes the place of a witness that is lost or unreadable: the
 	// hash of the head that the store has, which a person has compared with a
@@ -72,9 +73,9 @@ var _ ledger.Journal = (*Store)(nil)
 
 // steps are the durable steps of an append, in order. Tests make each of them fail.
 type steps struct {
-	commit func(key, value []byte) error // into Badger
-	folder func() error                  // the names of Badger's files
-	attest func(ledger.Head) error       // into the witness
+	commit func(number uint64, block []byte) error // into Badger
+	folder func() error                            // the names of Badger's files
+	attest func(ledger.Head) error                 // into the witness
 }
 
 // Open opens the journal, or makes an empty one, and holds it against its witness.
@@ -108,7 +109,9 @@ func open(o Options) (_ *Store, err error) {
 	if s.lock, err = takeLock(o.Dir); err != nil {
 		return nil, err
 	}
-	if err := s.room(); err != nil {
+	// Badger needs room to open, for the tables it makes of what it finds, but less
+	// than it takes to go on writing: what is there can still be read.
+	if err := s.room(s.minFree / 4); err != nil {
 		return nil, err
 	}
 	if s.db, err = openBadger(filepath.Join(o.Dir, "blocks"), o.Log); err != nil {
@@ -117,14 +120,14 @@ func open(o Options) (_ *Store, err error) {
 	if s.folder, err = openFolder(filepath.Join(o.Dir, "blocks")); err != nil {
 		return nil, err
 	}
-	if s.head, err = s.newest(); err != nil {
+	if s.head, err = s.findHead(); err != nil {
 		return nil, err
 	}
 	if s.witness, err = s.meetWitness(o); err != nil {
 		return nil, err
 	}
 	s.steps = steps{commit: s.commit, folder: s.folder.sync, attest: s.witness.Attest}
-	return s, syncFolder(o.Dir)
+	return s, errors.Join(syncFolder(o.Dir), syncFolder(filepath.Dir(o.Dir)))
 }
 
 // Close releases the folder. Everything acknowledged is durable without it.
@@ -166,15 +169,15 @@ func (s *Store) Append(ctx context.Context, b ledger.Block) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ledger.ErrNotAppended, err)
 	}
-	if err := s.room(); err != nil {
+	if err := s.room(s.minFree); err != nil {
 		return err
 	}
-	value, err := b.AppendBinary(make([]byte, 0, b.EncodedSize()))
+	block, err := b.AppendBinary(make([]byte, 0, b.EncodedSize()))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ledger.ErrNotAppended, err)
 	}
 	head := b.Head()
-	if err := s.keep(head, value); err != nil {
+	if err := s.keep(head, block); err != nil {
 		s.failed = err
 		return err
 	}
@@ -184,8 +187,8 @@ func (s *Store) Append(ctx context.Context, b ledger.Block) error {
 
 // keep takes the durable steps in their order. The witness is last: what it has
 // seen was in Badger, and so a store without it has lost it.
-func (s *Store) keep(head ledger.Head, value []byte) error {
-	if err := s.steps.commit(blockKey(head.Number), value); err != nil {
+func (s *Store) keep(head ledger.Head, block []byte) error {
+	if err := s.steps.commit(head.Number, block); err != nil {
 		return fmt.Errorf("committing block %d: %w", head.Number, err)
 	}
 	if err := s.steps.folder(); err != nil {
@@ -198,13 +201,13 @@ func (s *Store) keep(head ledger.Head, value []byte) error {
 }
 
 // room refuses to write to a disk that is nearly full.
-func (s *Store) room() error {
+func (s *Store) room(needed uint64) error {
 	free, err := freeBytes(s.dir)
 	if err != nil {
 		return fmt.Errorf("%w: asking for the free space of %s: %w", ledger.ErrNotAppended, s.dir, err)
 	}
-	if free < s.minFree {
-		return fmt.Errorf("%w: the disk of %s has %d bytes free, %d are needed", ledger.ErrNotAppended, s.dir, free, s.minFree)
+	if free < needed {
+		return fmt.Errorf("%w: the disk of %s has %d bytes free, %d are needed", ledger.ErrNotAppended, s.dir, free, needed)
 	}
 	return nil
 }
@@ -218,7 +221,7 @@ func (s *Store) Read(ctx context.Context, from uint64, fn func(ledger.Block) err
 }
 
 func (s *Store) read(ctx context.Context, from, last uint64, fn func(ledger.Block) error) error {
-	it, err := s.scan(false)
+	it, err := s.scan(badger.DefaultIteratorOptions)
 	if err != nil {
 		return err
 	}
@@ -238,18 +241,17 @@ func (s *Store) read(ctx context.Context, from, last uint64, fn func(ledger.Bloc
 	return nil
 }
 
-// newest is the head according to Badger.
-func (s *Store) newest() (ledger.Head, error) {
-	it, err := s.scan(true)
-	if err != nil {
+// findHead is the head according to Badger.
+func (s *Store) findHead() (head ledger.Head, err error) {
+	number, err := s.newest()
+	if err != nil || number == 0 {
 		return ledger.Head{}, err
 	}
-	defer it.close()
-	b, ok, err := it.newest()
-	if err != nil || !ok {
-		return ledger.Head{}, err
-	}
-	return b.Head(), nil
+	err = s.read(context.Background(), number, number, func(b ledger.Block) error {
+		head = b.Head()
+		return nil
+	})
+	return head, err
 }
 
 // hashOf is the hash of one block.
