@@ -1,7 +1,6 @@
 package keys_test
 
 import (
-	"crypto/ecdsa"
 	"encoding/hex"
 	"encoding/json"
 	"math/big"
@@ -81,7 +80,7 @@ func TestChildAgainstTSSLib(t *testing.T) {
 		k, priv := anyKey(t)
 		path := anyPath(t)
 		parent := &ckd.ExtendedKey{
-			PublicKey: ecdsa.PublicKey{Curve: tss.S256(), X: priv.PubKey().X(), Y: priv.PubKey().Y()},
+			PublicKey: *priv.PubKey().ToECDSA(),
 			ChainCode: k.ChainCode[:], ParentFP: make([]byte, 4), Version: []byte{4, 0x88, 0xb2, 0x1e},
 		}
 		delta, want, err := ckd.DeriveChildKeyFromHierarchy(path, parent, tss.S256().Params().N, tss.S256())

@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"github.com/bnb-chain/tss-lib/v2/tss"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
 // Options relax what only tests and the demo may relax.
@@ -136,7 +137,10 @@ func point(what string, x, y []byte) error {
 	if err != nil {
 		return err
 	}
-	if !tss.S256().IsOnCurve(px, py) {
+	var fx, fy secp256k1.FieldVal
+	fx.SetByteSlice(px.Bytes())
+	fy.SetByteSlice(py.Bytes())
+	if !secp256k1.NewPublicKey(&fx, &fy).IsOnCurve() {
 		return fmt.Errorf("%s is not a point of the curve", what)
 	}
 	return nil

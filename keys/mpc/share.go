@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"goodcontrol/keys"
 	"goodcontrol/keys/guard"
 
 	"github.com/bnb-chain/tss-lib/v2/ecdsa/keygen"
-	"github.com/bnb-chain/tss-lib/v2/tss"
 )
 
 // Share is one party's share of one key: a secret.
@@ -139,35 +139,9 @@ func compressed(x, y *big.Int) (p [33]byte) {
 // committee of all parties of the key.
 func (s *Share) committee(members []keys.PartyID) (committee, error) {
 	for _, m := range members {
-		if !containsParty(s.Parties, m) {
+		if !slices.Contains(s.Parties, m) {
 			return committee{}, fmt.Errorf("signer %q has no share of %q", m, s.Key)
 		}
 	}
 	return newCommittee(s.Key, s.Epoch, members)
-}
-
-func containsParty(ps []keys.PartyID, p keys.PartyID) bool {
-	for _, q := range ps {
-		if q == p {
-			return true
-		}
-	}
-	return false
-}
-
-// publicPoint is the library's form of the public key.
-func publicPoint(k keys.PublicKey) (x, y *big.Int) {
-	x = new(big.Int).SetBytes(k.Point[1:])
-	p := tss.S256().Params().P
-	y = power3Plus7(x, p)
-	y.ModSqrt(y, p)
-	if byte(y.Bit(0)) != k.Point[0]&1 {
-		y.Sub(p, y)
-	}
-	return x, y
-}
-
-func power3Plus7(x, p *big.Int) *big.Int {
-	y := new(big.Int).Exp(x, big.NewInt(3), p)
-	return y.Add(y, big.NewInt(7)).Mod(y, p)
 }

@@ -1,7 +1,6 @@
 package mpc
 
 import (
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"math/big"
@@ -10,9 +9,11 @@ import (
 	"goodcontrol/keys/guard"
 
 	"github.com/bnb-chain/tss-lib/v2/common"
+	"github.com/bnb-chain/tss-lib/v2/crypto"
 	"github.com/bnb-chain/tss-lib/v2/ecdsa/keygen"
 	"github.com/bnb-chain/tss-lib/v2/ecdsa/signing"
 	"github.com/bnb-chain/tss-lib/v2/tss"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
 // digestBytes is the length the library is told, so that it does not drop
@@ -61,9 +62,11 @@ func NewSign(c SignConfig) (*Sign, error) {
 	delta := new(big.Int).SetBytes(tweak[:])
 	data := []keygen.LocalPartySaveData{s.data}
 	if delta.Sign() != 0 {
-		x, y := publicPoint(child)
-		pub := &ecdsa.PublicKey{Curve: tss.S256(), X: x, Y: y}
-		if err := signing.UpdatePublicKeyAndAdjustBigXj(delta, data, pub, tss.S256()); err != nil {
+		pub, err := libraryPoint(child)
+		if err != nil {
+			return nil, err
+		}
+		if err := signing.UpdatePublicKeyAndAdjustBigXj(delta, data, pub.ToECDSAPubKey(), tss.S256()); err != nil {
 			return nil, fmt.Errorf("moving the share to %s: %w", c.Path, err)
 		}
 	}
@@ -81,6 +84,15 @@ func NewSign(c SignConfig) (*Sign, error) {
 	g.party = signing.NewLocalPartyWithKDD(new(big.Int).SetBytes(c.Digest[:]), com.parameters(s.Party, s.Threshold.M),
 		data[0], delta, g.out, g.end, digestBytes)
 	return g, nil
+}
+
+// libraryPoint is the library's form of a public key.
+func libraryPoint(k keys.PublicKey) (*crypto.ECPoint, error) {
+	p, err := secp256k1.ParsePubKey(k.Point[:])
+	if err != nil {
+		return nil, fmt.Errorf("public key %x: %w", k.Point, err)
+	}
+	return crypto.NewECPoint(tss.S256(), p.X(), p.Y())
 }
 
 // Signature returns the signature once the run has ended, before that nil. It

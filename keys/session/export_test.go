@@ -3,9 +3,11 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 
 	"goodcontrol/keys"
 	"goodcontrol/keys/mpc"
+	"goodcontrol/keys/vault"
 	"goodcontrol/keys/wire"
 
 	"github.com/bnb-chain/tss-lib/v2/ecdsa/keygen"
@@ -58,3 +60,21 @@ func LibraryShares(shares map[keys.PartyID]*mpc.Share) map[keys.PartyID]keygen.L
 	}
 	return out
 }
+
+// Pool is a party's pool of pre-parameters.
+type Pool struct{ *pool }
+
+// NewPool makes a pool that gets its sets from search.
+func NewPool(v *vault.Vault, target int, idle func(context.Context) error, search func(context.Context, func(context.Context) error) (*mpc.PreParams, error)) (Pool, error) {
+	p, err := newPool(v, "a", target, idle, slog.New(slog.DiscardHandler))
+	if err == nil {
+		p.search = search
+	}
+	return Pool{p}, err
+}
+
+// Run fills the pool.
+func (p Pool) Run(ctx context.Context) error { return p.run(ctx) }
+
+// Status is what the party would say of it.
+func (p Pool) Status() keys.PoolStatus { return p.status() }

@@ -155,9 +155,15 @@ func (g *Group) Generate(ctx context.Context, id keys.KeyID) (keys.PublicKey, er
 	if err != nil {
 		return keys.PublicKey{}, fmt.Errorf("generating %q: %w", id, err)
 	}
-	if say.active < n {
+	// Nobody activates a key before all tests are done; so if anybody has, they are.
+	if say.active == 0 {
 		if err := g.prove(ctx, id, public); err != nil {
 			return keys.PublicKey{}, fmt.Errorf("testing %q: %w", id, err)
+		}
+	}
+	if say.active < n {
+		if err := g.activate(ctx, id); err != nil {
+			return keys.PublicKey{}, fmt.Errorf("activating %q: %w", id, err)
 		}
 	}
 	return g.PublicKey(ctx, id)
@@ -185,7 +191,7 @@ func (g *Group) made(ctx context.Context, id keys.KeyID, say standing) (keys.Pub
 	return *replies[0].Public, nil
 }
 
-// prove has every set of m parties sign a test, then activates the key.
+// prove has every set of m parties sign a test.
 func (g *Group) prove(ctx context.Context, id keys.KeyID, public keys.PublicKey) error {
 	for _, set := range subsets(g.config.Members.IDs(), g.config.Members.Threshold) {
 		q := request{Op: opTest, Key: id, Signers: set}
@@ -193,6 +199,11 @@ func (g *Group) prove(ctx context.Context, id keys.KeyID, public keys.PublicKey)
 			return err
 		}
 	}
+	return nil
+}
+
+// activate lets the key sign.
+func (g *Group) activate(ctx context.Context, id keys.KeyID) error {
 	for _, p := range g.config.Members.IDs() {
 		if _, err := ask(ctx, g.config.Conn, p, request{Op: opActivate, Key: id}); err != nil {
 			return err

@@ -190,6 +190,9 @@ func (p *Party) test(ctx context.Context, q request) (reply, error) {
 	if err == nil {
 		err = checkSigners(q.Signers, p.config.Members.Threshold, p.self, p.config.Members.IDs())
 	}
+	if err == nil && k.active {
+		err = fmt.Errorf("%w: key %q is active; it signs intents only", keys.ErrRefused, q.Key)
+	}
 	if err != nil {
 		return reply{}, p.refuse(ctx, q, agreed, err)
 	}

@@ -28,6 +28,7 @@ type pool struct {
 	party  keys.PartyID
 	target int
 	idle   func(context.Context) error // blocks while sessions run
+	search func(context.Context, func(context.Context) error) (*mpc.PreParams, error)
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -41,7 +42,10 @@ func newPool(v *vault.Vault, party keys.PartyID, target int, idle func(context.C
 	if err != nil {
 		return nil, err
 	}
-	return &pool{vault: v, party: party, target: target, idle: idle, log: log, ready: ready, taken: make(chan struct{}, 1)}, nil
+	return &pool{
+		vault: v, party: party, target: target, idle: idle, search: mpc.NewPreParams, log: log,
+		ready: ready, taken: make(chan struct{}, 1),
+	}, nil
 }
 
 // run keeps the pool full until ctx is done.
@@ -76,7 +80,7 @@ func (p *pool) end() {
 }
 
 func (p *pool) add(ctx context.Context) error {
-	set, err := mpc.NewPreParams(ctx, p.idle)
+	set, err := p.search(ctx, p.idle)
 	if err != nil {
 		return err
 	}

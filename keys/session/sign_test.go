@@ -312,3 +312,73 @@ func resign(t *testing.T, id *wire.Identity, b []byte, change func([]byte)) []by
 	}
 	return out
 }
+
+// TestUnequalBroadcastFreezes has a party send two others different first
+// messages of key generation, each well formed and signed: only their echoes
+// can tell.
+func TestUnequalBroadcastFreezes(t *testing.T) {
+	c := newCluster(t)
+	c.wrap = func(p keys.PartyID, conn keys.Conn) keys.Conn {
+		if p != "a" {
+			return conn
+		}
+		return fault{conn, func(_ context.Context, to keys.PartyID, b []byte, send func([]byte) error) error {
+			if to == "c" && len(b) > 100_000 {
+				b = resign(t, c.identity["a"], b, func(payload []byte) { payload[len(payload)-1] ^= 1 })
+			}
+			return send(b)
+		}}
+	}
+	for _, p := range three {
+		c.start(p)
+	}
+	_, err := c.group.Generate(context.Background(), "new")
+	if !errors.Is(err, keys.ErrAborted) || !strings.Contains(err.Error(), "heard different ones") {
+		t.Fatalf("Generate with unequal broadcasts = %v; want an abort", err)
+	}
+	if _, err := c.group.Generate(context.Background(), "new"); !errors.Is(err, keys.ErrFrozen) {
+		t.Errorf("Generate again = %v; want %v", err, keys.ErrFrozen)
+	}
+}
+
+// TestWhatTheCoordinatorMayNot asks parties what only a dishonest coordinator
+// would.
+func TestWhatTheCoordinatorMayNot(t *testing.T) {
+	c := newCluster(t)
+	c.ready()
+	mesh, err := wire.NewMesh(c.identity[keys.Coordinator], c.members, nil, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mesh.Close()
+	label := strings.Repeat("5a", 32)
+	for _, q := range []string{
+		`{"op":"sign","label":"` + label + `","signers":["a","b","c"],"intent":""}`,
+		`{"op":"sign","label":"` + label + `","signers":["b","c"],"intent":""}`,
+		`{"op":"sign","label":"` + label + `","signers":["b","a"],"intent":""}`,
+		`{"op":"sign","label":"` + label + `","signers":["a","a"],"intent":""}`,
+		`{"op":"sign","label":"` + label + `","signers":["a","x"],"intent":""}`,
+		`{"op":"sign","label":"` + label + `","signers":["a","b"],"digest":"` + label + `"}`,
+		`{"op":"test","label":"` + label + `","signers":["a","b"],"key":"unknown"}`,
+		`{"op":"test","label":"` + label + `","signers":["a","b"],"key":"test"}`,
+		`{"op":"activate","label":"` + label + `","key":"unknown"}`,
+		`{"op":"generate","label":"` + label + `","key":"test","signers":["a","b","c"]}`,
+		`{"op":"generate","label":"` + label + `","key":"new","signers":["a","b"]}`,
+		`{"op":"export","label":"` + label + `","key":"test"}`,
+		`{}`, ``, `[]`, `{"op":"status"} {"op":"status"}`,
+	} {
+		got, err := mesh.Call(context.Background(), "a", []byte(q))
+		if err == nil && !strings.Contains(string(got), `"error":`) {
+			t.Errorf("%s was answered %s", q, got)
+		}
+	}
+	party, err := wire.NewMesh(c.identity["b"], c.members, nil, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer party.Close()
+	if got, err := party.Call(context.Background(), "a", []byte(`{"op":"status","label":"`+label+`"}`)); err == nil {
+		t.Errorf("another party asked like a coordinator and was answered %s", got)
+	}
+	c.mustSign(intent{Key: "test", Message: "all is well"})
+}
