@@ -4,13 +4,10 @@ import (
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
-	"go.uber.org/goleak"
 
 	"goodcontrol/chainwatch"
 	"goodcontrol/chainwatch/sourcetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ chainwatch.Source = (*simChain)(nil)
 

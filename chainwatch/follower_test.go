@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 )
@@ -200,6 +202,7 @@ func TestRunRetries(t *testing.T) {
 }
 
 func TestRunReturnsWhatEmitSays(t *testing.T) {
+	defer goleak.VerifyNone(t)
 	m := newMachine()
 	m.refuse = true
 	if err := m.f.Run(t.Context(), m.emit); !errors.Is(err, errSim) || len(m.batches) != 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -294,9 +295,7 @@ func failures() map[string]lie {
 				return false
 			}
 			delete(answer, "result")
-			for k, v := range replace {
-				answer[k] = v
-			}
+			maps.Copy(answer, replace)
 			return true
 		}
 	}
@@ -365,6 +364,27 @@ func TestFailuresAreNotAbsence(t *testing.T) {
 		if client, err = askAll(w, l.URL, w.chain.HTTPURL()); err != nil || len(client.Cordoned()) != 0 {
 			t.Errorf("%s, with an honest endpoint behind: %v", name, err)
 		}
+	}
+}
+
+// TestNothingFinalYet: how clients say that a chain has no safe or finalized block.
+func TestNothingFinalYet(t *testing.T) {
+	w, l := liarWorld(t)
+	for _, answer := range []map[string]json.RawMessage{
+		{"result": json.RawMessage("null")},
+		{"error": json.RawMessage(`{"code":-32000,"message":"finalized block not found"}`)},
+		{"error": json.RawMessage(`{"code":-39001,"message":"Unknown block"}`)},
+	} {
+		client := w.dial(l.URL)
+		l.tell(func(_ string, a map[string]json.RawMessage) bool {
+			delete(a, "result")
+			maps.Copy(a, answer)
+			return true
+		})
+		if _, err := client.Header(w.ctx, chainwatch.At{Tag: chainwatch.Finalized}); !errors.Is(err, chainwatch.ErrNotFound) {
+			t.Errorf("%s: %v, expected ErrNotFound", answer, err)
+		}
+		l.tell(nil)
 	}
 }
 

@@ -137,7 +137,8 @@ func TestInternalTransfersAreLogged(t *testing.T) {
 	}
 }
 
-// TestFreeze: the issuer freezes an address whose balance reads as before.
+// TestFreeze: the issuer freezes an address whose balance reads as before, then stops
+// the token for everybody.
 func TestFreeze(t *testing.T) {
 	w := newWorld(t, testnet.Osaka)
 	w.mint(w.alice.Address, 500)
@@ -163,6 +164,15 @@ func TestFreeze(t *testing.T) {
 	seen = tape.wait("unfrozen", func(b []chainwatch.Batch) bool { return len(conditions(b)) == 2 })
 	if conditions(seen)[1] != custody.Unfrozen {
 		t.Errorf("conditions %v", conditions(seen))
+	}
+	must(w.token.Pause(w.ctx)) // nobody is named
+	w.seal()
+	tape.wait("paused", func(b []chainwatch.Batch) bool { return len(conditions(b)) == 3 })
+	must(w.token.Unpause(w.ctx))
+	w.seal()
+	seen = tape.wait("unpaused", func(b []chainwatch.Batch) bool { return len(conditions(b)) == 4 })
+	if got := conditions(seen)[2:]; got[0] != custody.Frozen || got[1] != custody.Unfrozen {
+		t.Errorf("conditions %v", got)
 	}
 }
 

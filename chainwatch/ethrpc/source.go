@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -72,6 +73,11 @@ func blockObject(ctx context.Context, client *rpc.Client, at chainwatch.At, full
 	return raw(ctx, client, "eth_getBlockByNumber", hexutil.EncodeUint64(at.Number), full)
 }
 
+// unknownTag recognises how clients say that nothing is safe or finalized yet.
+func unknownTag(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "block not found") || strings.Contains(err.Error(), "Unknown block"))
+}
+
 // asked checks that a header is the one that was asked for.
 func asked(at chainwatch.At, h *types.Header) error {
 	switch hash := h.Hash(); {
@@ -137,7 +143,8 @@ const (
 )
 
 // Balances returns the proven balances of addresses after a block: the chain's coin,
-// and every listed token whose layout is known.
+// and every listed token whose layout is known. A balance is frozen when the issuer
+// has frozen the address, or stopped the token for everybody.
 func (c *Client) Balances(ctx context.Context, at chainwatch.BlockID, addresses []common.Address) ([]chainwatch.Balance, error) {
 	header, err := c.header(ctx, chainwatch.At{Hash: at.Hash})
 	if err != nil {
@@ -191,16 +198,17 @@ func (c *Client) tokenBalances(ctx context.Context, p prover, t Token, holders [
 	var balances []chainwatch.Balance
 	for len(holders) > 0 {
 		n := min(len(holders), maxSlots)
-		slots := make([]common.Hash, n)
-		for i, holder := range holders[:n] {
-			slots[i] = t.Layout.Slot(holder)
+		slots := []common.Hash{t.Layout.Pause()}
+		for _, holder := range holders[:n] {
+			slots = append(slots, t.Layout.Slot(holder))
 		}
 		proof, err := p.account(ctx, t.Contract, slots)
 		if err != nil {
 			return nil, err
 		}
-		for i, s := range proof.Slots {
-			b, err := balanceOf(holders[i], chainwatch.TokenAsset(c.chain, t.Contract), t.Layout.Balance(s.Value), t.Layout.Frozen(s.Value))
+		paused := t.Layout.Paused(proof.Slots[0].Value)
+		for i, s := range proof.Slots[1:] {
+			b, err := balanceOf(holders[i], chainwatch.TokenAsset(c.chain, t.Contract), t.Layout.Balance(s.Value), paused || t.Layout.Frozen(s.Value))
 			if err != nil {
 				return nil, err
 			}

@@ -56,11 +56,6 @@ func isKnown(err error) bool {
 	return false
 }
 
-// unknownTag recognises how clients say that nothing is safe or finalized yet.
-func unknownTag(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "block not found") || strings.Contains(err.Error(), "Unknown block"))
-}
-
 // PendingNonce is the nonce for the next transaction of an address, as one endpoint
 // sees it. It is not proven: a wrong one makes a transaction that stays out.
 func (c *Client) PendingNonce(ctx context.Context, address common.Address) (uint64, error) {

@@ -24,7 +24,7 @@ func readFile(tb testing.TB, file string) []byte {
 }
 
 // transferBlock is a block of n token transfers, with receipts as JSON.
-func transferBlock(b *testing.B, n int) (*types.Header, []common.Hash, []byte) {
+func transferBlock(b testing.TB, n int) (*types.Header, []common.Hash, []byte) {
 	b.Helper()
 	var receipts []*types.Receipt
 	var hashes []common.Hash

@@ -11,7 +11,6 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/ethdb/memorydb"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 )
@@ -197,11 +196,21 @@ func lookup(root common.Hash, key []byte, nodes [][]byte) ([]byte, error) {
 	if root == types.EmptyRootHash {
 		return nil, nil
 	}
-	db := memorydb.NewWithCap(len(nodes))
+	set := make(nodeSet, len(nodes))
 	for _, n := range nodes {
-		if err := db.Put(crypto.Keccak256(n), n); err != nil {
-			return nil, err
-		}
+		set[crypto.Keccak256Hash(n)] = n
 	}
-	return trie.VerifyProof(root, crypto.Keccak256(key), db)
+	return trie.VerifyProof(root, crypto.Keccak256(key), set)
 }
+
+// nodeSet is trie nodes by their hash, in the form that trie.VerifyProof reads.
+type nodeSet map[common.Hash][]byte
+
+// Has says whether the node of a hash is in the set.
+func (s nodeSet) Has(hash []byte) (bool, error) {
+	_, ok := s[common.BytesToHash(hash)]
+	return ok, nil
+}
+
+// Get returns the node of a hash, or nil.
+func (s nodeSet) Get(hash []byte) ([]byte, error) { return s[common.BytesToHash(hash)], nil }

@@ -63,6 +63,11 @@ func (l TokenLayout) Slot(holder common.Address) common.Hash {
 	return BalanceSlot(holder, l.BalanceSlot)
 }
 
+// Pause is the storage slot that shows whether the whole token is stopped.
+func (l TokenLayout) Pause() common.Hash {
+	return common.BigToHash(new(big.Int).SetUint64(l.PauseSlot))
+}
+
 // Balance reads a holder's balance, in the token's smallest unit, from the value of
 // its slot.
 func (l TokenLayout) Balance(value common.Hash) *big.Int {
