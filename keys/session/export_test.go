@@ -78,3 +78,28 @@ func (p Pool) Run(ctx context.Context) error { return p.run(ctx) }
 
 // Status is what the party would say of it.
 func (p Pool) Status() keys.PoolStatus { return p.status() }
+
+// Envelope is what parties send each other.
+type Envelope = envelope
+
+// The kind of envelope that tests make.
+const KindEcho = kindEcho
+
+// Seal signs an envelope and returns its bytes.
+func Seal(e *Envelope, id *wire.Identity) []byte { return e.seal(id) }
+
+// ParseEnvelope reads an envelope.
+func ParseEnvelope(b []byte) (*Envelope, error) { return parseEnvelope(b) }
+
+// VerifyEnvelope checks an envelope's signature.
+func VerifyEnvelope(e *Envelope, key keys.NodeKey) error { return e.verify(key) }
+
+// EnvelopeBytes encodes an envelope with the signature it has.
+func EnvelopeBytes(e *Envelope) []byte { return e.bytes() }
+
+// BreakLog makes the party's next line of log fail.
+func (p *Party) BreakLog() error {
+	p.state.mu.Lock()
+	defer p.state.mu.Unlock()
+	return p.state.log.Close()
+}

@@ -178,6 +178,7 @@ func lockDir(dir string) (*os.File, error) {
 func (p *Party) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	p.state.onHalt(cancel)
 	var background sync.WaitGroup
 	if p.pool != nil {
 		background.Go(func() {

@@ -69,7 +69,7 @@ type cluster struct {
 	stop     map[keys.PartyID]func()
 	group    *session.Group
 	wrap     func(keys.PartyID, keys.Conn) keys.Conn // tests put faults here
-	limit    time.Duration                           // SignTimeout of parties, if not zero
+	limit    map[keys.PartyID]time.Duration          // SignTimeout of parties, if not the default
 
 	production bool // parties are not built for test parameters
 }
@@ -165,7 +165,7 @@ func (c *cluster) open(p keys.PartyID) (*session.Party, error) {
 	conn := c.wrap(p, mesh)
 	config := session.PartyConfig{
 		Dir: dir, Identity: c.identity[p], Members: c.members, Conn: conn, KEK: kek,
-		Authorizer: authorizer{}, Logger: discard(), SignTimeout: c.limit,
+		Authorizer: authorizer{}, Logger: discard(), SignTimeout: c.limit[p],
 	}
 	if !c.production {
 		config.InsecureTestPreParams = testParams(c.t, p)

@@ -170,7 +170,9 @@ func TestPartyDiesInEveryRound(t *testing.T) {
 
 func TestSilentPartyIsLeftOut(t *testing.T) {
 	c := newCluster(t)
-	c.limit = 2 * time.Second
+	// It is also the one that gives up first, so that no other needs a limit
+	// which a busy machine may miss.
+	c.limit = map[keys.PartyID]time.Duration{"a": time.Second}
 	c.wrap = func(p keys.PartyID, conn keys.Conn) keys.Conn {
 		if p != "a" {
 			return conn
@@ -381,4 +383,38 @@ func TestWhatTheCoordinatorMayNot(t *testing.T) {
 		t.Errorf("another party asked like a coordinator and was answered %s", got)
 	}
 	c.mustSign(intent{Key: "test", Message: "all is well"})
+}
+
+// TestPartyHaltsWithoutItsLog: a party that cannot write down what it does
+// stops, and signs nothing on the way.
+func TestPartyHaltsWithoutItsLog(t *testing.T) {
+	c := newCluster(t)
+	shares := loadShares(t)
+	party, err := c.open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- party.Run(context.Background()) }()
+	for _, p := range []keys.PartyID{"b", "c"} {
+		c.start(p)
+		c.parties["a"] = party
+	}
+	for p, party := range c.parties {
+		if err := party.Install(context.Background(), shares[p]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := party.BreakLog(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // some of these ask a first
+		_, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m", Slot: fmt.Sprint(i)}.bytes())
+		if err != nil && !strings.Contains(err.Error(), "halts") {
+			t.Errorf("Sign = %v; want a signature by others, or that a halts", err)
+		}
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "party halts") {
+		t.Errorf("Run = %v; want that the party halts", err)
+	}
 }

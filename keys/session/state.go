@@ -59,7 +59,8 @@ type state struct {
 	mu    sync.Mutex
 	log   *vault.Log
 	now   func() time.Time
-	err   error // the log cannot be written any more: the party must stop
+	err   error       // the log cannot be written any more
+	halt  func(error) // stops the party then; nil before it runs
 	keys  map[keys.KeyID]known
 	used  map[digest]bool // session ids
 	slots map[string]entry
@@ -120,10 +121,24 @@ func (s *state) record(event string, e entry) error {
 		return s.err
 	}
 	if err := s.log.Append(s.now(), event, e); err != nil {
+		// What is on the disk is not known now, and so not what was promised.
 		s.err = fmt.Errorf("party halts: %w", err)
+		if s.halt != nil {
+			s.halt(s.err)
+		}
 		return s.err
 	}
 	return s.fold(event, e)
+}
+
+// onHalt says what to do when the log can no longer be written.
+func (s *state) onHalt(f func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.halt = f
+	if s.err != nil {
+		f(s.err)
+	}
 }
 
 // write records one event.

@@ -28,6 +28,7 @@ const (
 	dialTimeout  = 5 * time.Second  // connection and handshake
 	writeTimeout = 10 * time.Second // a peer that does not read for so long is gone
 	maxCalls     = 64               // answered at once per connection
+	maxOpen      = 256              // accepted connections; strangers lose theirs after dialTimeout
 )
 
 // Mesh is one member's connections to the others.
@@ -146,7 +147,7 @@ func (m *Mesh) Run(ctx context.Context, h keys.Handler) error {
 			return fmt.Errorf("accepting members: %w", err)
 		}
 		if !m.keep(c) {
-			return net.ErrClosed
+			continue
 		}
 		serving.Go(func() {
 			defer m.drop(c)
@@ -160,7 +161,7 @@ func (m *Mesh) Run(ctx context.Context, h keys.Handler) error {
 func (m *Mesh) keep(c net.Conn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.done {
+	if m.done || len(m.open) >= maxOpen {
 		c.Close()
 		return false
 	}
