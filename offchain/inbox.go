@@ -74,6 +74,11 @@ const (
 	TooLarge
 )
 
+// String is the state's name.
+func (s State) String() string {
+	return [...]string{"growing", Claimed: "claimed", Duplicate: "duplicate", TooLarge: "too large"}[s]
+}
+
 // Received is a file that came in.
 type Received struct {
 	Source string

@@ -160,7 +160,7 @@ func TestDuplicate(t *testing.T) {
 	must(t, in.Done(files[0]))
 	for n := range 2 {
 		again := scan(t, in)
-		if len(again) != 1 || again[0].State != offchain.Duplicate {
+		if len(again) != 1 || again[0].State != offchain.Duplicate || again[0].State.String() != "duplicate" {
 			t.Fatalf("scan gave %+v, want a duplicate", again)
 		}
 		must(t, in.Done(again[0])) // does nothing

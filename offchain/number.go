@@ -130,8 +130,11 @@ func (g Decimal) Parse(s string) (decimal.Decimal, bool) {
 }
 
 // Write writes d, which must not be negative, in the grammar, or says what does
-// not fit.
+// not fit. Nothing is rounded: only zeros at the end give way.
 func (g Decimal) Write(d decimal.Decimal) (string, error) {
+	if short := d.Truncate(int32(g.Fraction)); short.Equal(d) {
+		d = short
+	}
 	s := Exactly(d).String()
 	if g.Mark != '.' {
 		s = strings.Replace(s, ".", string(rune(g.Mark)), 1)

@@ -99,7 +99,7 @@ func BenchmarkParse(b *testing.B) {
 // TestMemory reads a large statement and sees that what is held
 // does not grow with it.
 func TestMemory(t *testing.T) {
-	n := 50_000
+	n := 20_000
 	if os.Getenv("GOODCONTROL_LONG") != "" {
 		n = 1_000_000
 	}

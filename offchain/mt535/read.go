@@ -70,7 +70,6 @@ type holdings struct {
 	count     int
 	account   string // of the SUBSAFE that is open
 	holding   offchain.Holding
-	sub       []balance // of the SUBBAL that is open
 }
 
 func (m *holdings) header() header { return header{&m.statement} }
