@@ -78,7 +78,7 @@ func follow(f *client.Follower, want int) ([]string, error) {
 // Clients that are cut off at random, from a server that is restarted at random,
 // while entries are posted, have every event exactly once and in order.
 func TestEveryEventOnce(t *testing.T) {
-	entries, followers, restarts := 3000, 4, 4
+	entries, followers, restarts := 2000, 4, 4
 	if os.Getenv("GOODCONTROL_LONG") != "" {
 		entries, followers, restarts = 100_000, 8, 60
 	}
@@ -208,12 +208,15 @@ func TestSnapshotUnderCuts(t *testing.T) {
 	}
 }
 
-// narrow is a listener whose connections hold little on the way.
-type narrow struct{ net.Listener }
+// narrow is a listener whose first connection holds little on the way.
+type narrow struct {
+	net.Listener
+	accepted int
+}
 
-func (n narrow) Accept() (net.Conn, error) {
+func (n *narrow) Accept() (net.Conn, error) {
 	c, err := n.Listener.Accept()
-	if err == nil {
+	if n.accepted++; err == nil && n.accepted == 1 {
 		err = c.(*net.TCPConn).SetWriteBuffer(16 << 10)
 	}
 	return c, err
@@ -222,14 +225,14 @@ func (n narrow) Accept() (net.Conn, error) {
 // fat is an entry that fills a pipe.
 func fat(n int) custody.Entry {
 	e := note(n)
-	e.Body = fmt.Appendf(nil, `{"n":%d,"pad":%q}`, n, strings.Repeat("x", 8<<10))
+	e.Body = fmt.Appendf(nil, `{"n":%d,"pad":%q}`, n, strings.Repeat("x", 4<<10))
 	return e
 }
 
 func TestSlowClientLags(t *testing.T) {
 	m := newMemory()
 	l := listen(t, "127.0.0.1:0")
-	serveOn(t, m, narrow{l}, api.StreamOptions{QueueEntries: 16, LagTimeout: time.Nanosecond})
+	serveOn(t, m, &narrow{Listener: l}, api.StreamOptions{QueueEntries: 16, LagTimeout: time.Nanosecond})
 	address := l.Addr().String()
 
 	d := websocket.Dialer{Subprotocols: []string{api.Subprotocol}, NetDial: func(network, address string) (net.Conn, error) {
@@ -263,6 +266,9 @@ func TestSlowClientLags(t *testing.T) {
 		t.Fatalf("the fast client beside a slow one: %v", err)
 	}
 
+	if err := slow.NetConn().(*net.TCPConn).SetReadBuffer(1 << 20); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	var resume string
 	for resume == "" {
@@ -297,7 +303,7 @@ func TestSlowClientLags(t *testing.T) {
 func TestStuckClientIsGivenUp(t *testing.T) {
 	m := newMemory()
 	l := listen(t, "127.0.0.1:0")
-	stop := serveOn(t, m, narrow{l}, api.StreamOptions{WriteTimeout: 20 * time.Millisecond, MaxConns: 1})
+	stop := serveOn(t, m, &narrow{Listener: l}, api.StreamOptions{WriteTimeout: 20 * time.Millisecond, MaxConns: 1})
 	ws := dial(t, l.Addr().String())
 	next(t, ws, api.TypeHello)
 	say(t, ws, `{"op":"subscribe","channel":"journal","from":"now"}`)

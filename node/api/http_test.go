@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -155,6 +156,9 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: one by one %s, expected %s", path, parts, whole)
 		}
 	}
+	if w := get(h, "/v1/journal?as_of=2"); strings.Contains(w.Body.String(), "deposit.final") || strings.Contains(w.Body.String(), `"next"`) {
+		t.Errorf("the journal as of 2 goes further: %s", w.Body)
+	}
 	if w := get(h, "/v1/positions?asset=iso4217:USD"); !strings.Contains(w.Body.String(), `"iso4217:USD"`) || strings.Contains(w.Body.String(), "erc20") {
 		t.Errorf("positions of USD: %s", w.Body)
 	}
@@ -184,24 +188,27 @@ func TestReadProblems(t *testing.T) {
 		status int
 		code   api.Code
 	}{
-		"/v1/status?as_of=yesterday":                 {400, api.CodeBadAsOf},
-		"/v1/status?as_of=eip155:1@x":                {400, api.CodeBadAsOf},
-		"/v1/status?as_of=0":                         {400, api.CodeBadAsOf},
-		"/v1/status?as_of=12":                        {501, api.CodeAsOfUnavailable},
-		"/v1/status?as_of=2026-03-31T17:00:00-04:00": {501, api.CodeAsOfUnavailable},
-		"/v1/status?as_of=eip155:1@23481002":         {501, api.CodeAsOfUnavailable},
-		"/v1/reserve/everybody":                      {422, api.CodeInvalid},
-		"/v1/positions?limit=0":                      {422, api.CodeInvalid},
-		"/v1/positions?limit=many":                   {422, api.CodeInvalid},
-		"/v1/alerts?min_severity=loud":               {422, api.CodeInvalid},
-		"/v1/alerts?kind=no.such":                    {422, api.CodeInvalid},
-		"/v1/journal?after=1.00000000":               {400, api.CodeBadCursor},
-		"/v1/journal?after=999.7f3a91c2":             {400, api.CodeBadCursor},
-		"/v1/wallets/none/addresses":                 {404, api.CodeNotFound},
-		"/v1/withdrawals/none":                       {404, api.CodeNotFound},
-		"/v1/nothing":                                {404, api.CodeNotFound},
-		"/v1/audit/package?nonce=refuse":             {503, api.CodeHalted},
-		"/v1/stream":                                 {400, api.CodeBadRequest},
+		"/v1/status?as_of=yesterday":                  {400, api.CodeBadAsOf},
+		"/v1/status?as_of=eip155:1@x":                 {400, api.CodeBadAsOf},
+		"/v1/status?as_of=0":                          {400, api.CodeBadAsOf},
+		"/v1/status?as_of=12":                         {501, api.CodeAsOfUnavailable},
+		"/v1/status?as_of=2026-03-31T17:00:00-04:00":  {501, api.CodeAsOfUnavailable},
+		"/v1/status?as_of=eip155:1@23481002":          {501, api.CodeAsOfUnavailable},
+		"/v1/reserve/everybody":                       {422, api.CodeInvalid},
+		"/v1/positions?limit=0":                       {422, api.CodeInvalid},
+		"/v1/positions?limit=many":                    {422, api.CodeInvalid},
+		"/v1/alerts?min_severity=loud":                {422, api.CodeInvalid},
+		"/v1/alerts?kind=no.such":                     {422, api.CodeInvalid},
+		"/v1/journal?after=1.00000000":                {400, api.CodeBadCursor},
+		"/v1/journal?as_of=999":                       {501, api.CodeAsOfUnavailable},
+		"/v1/journal?as_of=2026-03-31T17:00:00-04:00": {501, api.CodeAsOfUnavailable},
+		"/v1/journal?as_of=1&after=2.7f3a91c2":        {400, api.CodeBadCursor},
+		"/v1/journal?after=999.7f3a91c2":              {400, api.CodeBadCursor},
+		"/v1/wallets/none/addresses":                  {404, api.CodeNotFound},
+		"/v1/withdrawals/none":                        {404, api.CodeNotFound},
+		"/v1/nothing":                                 {404, api.CodeNotFound},
+		"/v1/audit/package?nonce=refuse":              {503, api.CodeHalted},
+		"/v1/stream":                                  {400, api.CodeBadRequest},
 	} {
 		w := get(h, path)
 		if p := problem(t, w); w.Code != want.status || p.Code != want.code {
@@ -260,6 +267,11 @@ func TestHostAndListen(t *testing.T) {
 			t.Errorf("listened on %s without TLS", address)
 		}
 	}
+	l, err := api.Listen("0.0.0.0:0", &tls.Config{MinVersion: tls.VersionTLS13})
+	if err != nil {
+		t.Fatalf("listening with TLS: %v", err)
+	}
+	l.Close()
 	if _, err := api.New(newMemory(), api.Options{}); err == nil {
 		t.Error("a server without a journal's id was made")
 	}

@@ -155,30 +155,40 @@ type frame struct {
 
 // frameOf is the event of an entry on a channel, nil if it has none there.
 func frameOf(log string, channel Channel, e custody.Entry) (*frame, error) {
-	m := Message{Cursor: cursor(log, e.Seq), ID: entryID(e), Kind: e.Kind, OccurredAt: e.Effective, RecordedAt: e.Recorded, Data: e.Body}
+	m := Message{Cursor: cursor(log, e.Seq), ID: entryID(e), Kind: e.Kind, OccurredAt: e.Effective, RecordedAt: e.Recorded}
+	var data json.RawMessage
 	switch {
 	case channel == ChannelJournal:
 		entry, err := journalEntryOf(log, e)
 		if err != nil {
 			return nil, err
 		}
-		if m.Data, err = json.Marshal(entry); err != nil {
+		if data, err = json.Marshal(entry); err != nil {
 			return nil, fmt.Errorf("encoding entry %d (%s): %w", e.Seq, e.Kind, err)
 		}
 	case channel == ChannelReserve && e.Kind == KindReserveComputed:
+		if data = e.Body; !json.Valid(data) {
+			return nil, fmt.Errorf("entry %d (%s): its body is not JSON", e.Seq, e.Kind)
+		}
 	case channel == ChannelAlerts && alert.IsKind(e.Kind):
 		v, err := alert.EventOf(e)
 		if err != nil {
 			return nil, err
 		}
 		m.ID, m.Kind, m.State, m.Severity, m.OccurredAt = v.ID, string(v.Kind), v.State, v.Severity, v.OccurredAt
-		m.Alert, m.Runbook, m.Data = v.Alert, v.Runbook, v.Data
+		m.Alert, m.Runbook, data = v.Alert, v.Runbook, v.Data
 	default:
 		return nil, nil
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the event of entry %d (%s): %w", e.Seq, e.Kind, err)
+	}
+	if len(data) > 0 {
+		// It is JSON already and goes in as it is: to marshal it again would
+		// read and copy every byte of it.
+		text = append(text[:len(text)-1], `,"data":`...)
+		text = append(append(text, data...), '}')
 	}
 	return &frame{kind: m.Kind, severity: m.Severity, rest: text[1:]}, nil
 }

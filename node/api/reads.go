@@ -167,33 +167,52 @@ func (s *Server) alerts(ctx context.Context, in *alertsQuery) (Page[Alert], erro
 }
 
 type journalQuery struct {
+	Moment
 	After string `query:"after" doc:"A cursor of this journal; empty for its beginning"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
+// journal answers from the tail. As of a sequence, the journal ends there.
 func (s *Server) journal(ctx context.Context, in *journalQuery) (Page[JournalEntry], error) {
-	var none Page[JournalEntry]
 	head := s.broker.Head()
+	at, err := in.at()
+	switch {
+	case err != nil:
+		return Page[JournalEntry]{}, err
+	case at.Seq > head:
+		return Page[JournalEntry]{}, Errorf(CodeAsOfUnavailable, "the journal ends at %d, before %s", head, at)
+	case at.Seq > 0:
+		head = at.Seq
+	case !at.Now():
+		return Page[JournalEntry]{}, Errorf(CodeAsOfUnavailable, "the journal is read as of a sequence of its own, not of %s", at)
+	}
 	after := uint64(0)
 	if in.After != "" {
-		var err error
 		if after, err = parseCursor(s.stream.log, in.After, head); err != nil {
-			return none, err
+			return Page[JournalEntry]{}, err
 		}
 	}
-	entries, err := s.broker.Entries(ctx, after, in.Limit)
-	if err != nil {
-		return none, fmt.Errorf("reading the journal after %d: %w", after, err)
+	limit := min(uint64(in.Limit), head-after)
+	if limit == 0 {
+		return Page[JournalEntry]{Head: Head{Seq: head}, Items: []JournalEntry{}}, nil
 	}
+	entries, err := s.broker.Entries(ctx, after, int(limit))
+	if err != nil {
+		return Page[JournalEntry]{}, fmt.Errorf("reading the journal after %d: %w", after, err)
+	}
+	return s.journalPage(head, entries)
+}
+
+func (s *Server) journalPage(head uint64, entries []custody.Entry) (Page[JournalEntry], error) {
 	page := Page[JournalEntry]{Head: Head{Seq: head}, Items: make([]JournalEntry, len(entries))}
 	for i, e := range entries {
+		var err error
 		if page.Items[i], err = journalEntryOf(s.stream.log, e); err != nil {
-			return none, err
+			return Page[JournalEntry]{}, err
 		}
 		page.AsOf = e.Recorded
-		if e.Seq < head {
-			page.Next = page.Items[i].Cursor
-		} else {
+		page.Next = page.Items[i].Cursor
+		if e.Seq == head {
 			page.Next = ""
 		}
 	}

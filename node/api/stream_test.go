@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,6 +194,43 @@ func TestHeartbeatAndAck(t *testing.T) {
 	if e := next(t, ws, api.TypeError); e.Code != api.CodeBadCursor {
 		t.Errorf("ack of what was not sent: %+v", e)
 	}
+}
+
+// Every message of the stream, as it stands on the wire.
+func TestStreamForms(t *testing.T) {
+	m := full(t)
+	computed := note(4)
+	computed.Kind = api.KindReserveComputed
+	m.post(computed)
+	ws := dial(t, serve(t, m, api.StreamOptions{Heartbeat: 100 * time.Millisecond}))
+	var all []string
+	take := func(kinds ...string) {
+		for len(kinds) > 0 {
+			ws.SetReadDeadline(time.Now().Add(patience))
+			_, text, err := ws.ReadMessage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(string(text), `{"type":"`+kinds[0]+`"`) {
+				all, kinds = append(all, string(text)), kinds[1:]
+			} else if !strings.HasPrefix(string(text), `{"type":"heartbeat"`) {
+				t.Fatalf("message %s, expected one of type %s", text, kinds[0])
+			}
+		}
+	}
+	take("hello")
+	for _, op := range []string{
+		`{"op":"subscribe","req":"1","channel":"alerts","filter":{"min_severity":"critical"},"from":"snapshot"}`,
+		`{"op":"subscribe","req":"2","channel":"reserve","from":"snapshot"}`,
+		`{"op":"subscribe","req":"3","channel":"journal","from":"2.7f3a91c2","filter":{"kinds":["deposit.final"]}}`,
+	} {
+		say(t, ws, op)
+		take("subscribed", "event")
+	}
+	say(t, ws, `{"op":"ack","sub":"s1","cursor":"2.7f3a91c2"}`)
+	say(t, ws, `{"op":"ack","req":"4","sub":"s9","cursor":"2.7f3a91c2"}`)
+	take("error", "heartbeat")
+	golden(t, "stream", []byte("["+strings.Join(all, ",")+"]"))
 }
 
 func TestUpgradeRefused(t *testing.T) {

@@ -169,3 +169,19 @@ func FuzzParseAsOf(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseCursor(f *testing.F) {
+	for _, text := range []string{"", "1.7f3a91c2", "0.7f3a91c2", "-1.7f3a91c2", "1.", ".7f3a91c2", "18446744073709551616.7f3a91c2", "1.7f3a91c2.7f3a91c2"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		const head = 1000
+		seq, err := api.ParseCursor(journalID, text, head)
+		if err != nil {
+			return
+		}
+		if again, err := api.ParseCursor(journalID, api.Cursor(journalID, seq), head); seq > head || err != nil || again != seq {
+			t.Fatalf("cursor %q is %d, whose text is %d: %v", text, seq, again, err)
+		}
+	})
+}

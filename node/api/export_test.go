@@ -1,0 +1,7 @@
+package api
+
+// Cursors are opaque to callers; tests see both ways.
+var (
+	Cursor      = cursor
+	ParseCursor = parseCursor
+)
