@@ -42,7 +42,7 @@ func failing(kept bool, err error, do func() error) error {
 // fail.
 func (s *Store) TearWitness(n int, err error) {
 	s.steps.attest = func(h ledger.Head) error {
-		seen := Seen{Number: h.Number, Size: h.Size, Epoch: h.Epoch, Hash: h.Hash}
+		seen := seenBlock{Number: h.Number, Size: h.Size, Epoch: h.Epoch, Hash: h.Hash}
 		if _, werr := s.witness.file.WriteAt(seen.record()[:n], recordSize*int64(1+h.Number%ringLength)); werr != nil {
 			return werr
 		}

@@ -193,25 +193,41 @@ func TestWitnessDisagrees(t *testing.T) {
 	}
 }
 
+// TestAcceptHead opens a store whose witness is gone, or damaged, by naming its
+// head, and by no other name. The damaged witness is kept.
 func TestAcceptHead(t *testing.T) {
-	o := store.Options{Dir: t.TempDir(), MinFree: 1}
-	s := open(t, o)
-	books := ledgertest.Open(t, s)
-	grow(t, books, 1, 5)
-	head := books.Head()
-	s.Close()
-	if err := os.Remove(filepath.Join(o.Dir, "witness")); err != nil {
-		t.Fatal(err)
+	for name, harm := range map[string]func(path string) error{
+		"gone":    os.Remove,
+		"damaged": func(path string) error { return os.Truncate(path, 100) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := store.Options{Dir: t.TempDir(), MinFree: 1}
+			s := open(t, o)
+			books := ledgertest.Open(t, s)
+			grow(t, books, 1, 5)
+			head := books.Head()
+			s.Close()
+			witness := filepath.Join(o.Dir, "witness")
+			if err := harm(witness); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Open(o); err == nil {
+				t.Fatal("the store opened without its witness")
+			}
+			wrong := o
+			wrong.AcceptHead = [32]byte{1}
+			if _, err := store.Open(wrong); err == nil || !strings.Contains(err.Error(), "0100000000") {
+				t.Errorf("accepting another head gave error %v, expected one that names both", err)
+			}
+			right := o
+			right.AcceptHead = head.Hash
+			s = open(t, right)
+			grow(t, ledgertest.Open(t, s), 6, 6)
+			s.Close()
+			checkAll(t, open(t, o), 6)
+			if _, err := os.Stat(witness + ".before"); (err == nil) != (name == "damaged") {
+				t.Errorf("looking for the old witness: %v", err)
+			}
+		})
 	}
-	wrong := o
-	wrong.AcceptHead = [32]byte{1}
-	if _, err := store.Open(wrong); err == nil || !strings.Contains(err.Error(), "0100000000") {
-		t.Errorf("accepting another head gave error %v, expected one that names both", err)
-	}
-	right := o
-	right.AcceptHead = head.Hash
-	s = open(t, right)
-	grow(t, ledgertest.Open(t, s), 6, 6)
-	s.Close()
-	checkAll(t, open(t, o), 6)
 }

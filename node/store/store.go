@@ -1,17 +1,3 @@
-// Package store keeps the node's journal on disk.
-//
-// A [Store] is a ledger.Journal on Badger: one transaction per block, and for all but
-// the largest one value, synced before the append returns. Badger is not believed. One flipped bit in its write-ahead file
-// makes it open without an error and without what stood behind that bit, so the
-// head of every block is also written to a [Witness], a small file of its own with
-// its own sync, on another disk if one is given. A block is acknowledged when it is
-// in both. A store that is behind its witness, or whose chain does not lead to what
-// the witness saw, refuses to open and says what is missing.
-//
-// The store keeps nothing but the journal: sources' cursors are in the blocks, and
-// everything else is a fold of them. It never deletes or rewrites a block, never
-// decides what an entry means, and never goes on after an append whose outcome it
-// does not know: it has to be opened again.
 package store
 
 import (
@@ -61,7 +47,7 @@ type Store struct {
 	lock    *lock
 	db      *badger.DB
 	folder  *folder
-	witness *Witness
+	witness *witness
 	steps   steps
 
 	mu     sync.Mutex // held by Append throughout
@@ -126,7 +112,7 @@ func open(o Options) (_ *Store, err error) {
 	if s.witness, err = s.meetWitness(o); err != nil {
 		return nil, err
 	}
-	s.steps = steps{commit: s.commit, folder: s.folder.sync, attest: s.witness.Attest}
+	s.steps = steps{commit: s.commit, folder: s.folder.sync, attest: s.witness.attest}
 	return s, errors.Join(syncFolder(o.Dir), syncFolder(filepath.Dir(o.Dir)))
 }
 
@@ -134,7 +120,7 @@ func open(o Options) (_ *Store, err error) {
 func (s *Store) Close() error {
 	var errs []error
 	if s.witness != nil {
-		errs = append(errs, s.witness.Close())
+		errs = append(errs, s.witness.close())
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())

@@ -12,7 +12,7 @@ import (
 	"goodcontrol/custody/ledger"
 )
 
-// Witness remembers the heads of the newest blocks in a file of fixed size: a
+// witness remembers the heads of the newest blocks in a file of fixed size: a
 // first record that says what the file is, then a ring of records, where the head
 // of block n stands at place n modulo the ring's length. A record is 64 bytes, is
 // written whole, and carries a CRC.
@@ -21,14 +21,14 @@ import (
 // place after the newest means either that writing it was interrupted, and then
 // the store has that block, or that it was damaged, and then the store must have
 // it too. What the store does not have and the witness has seen is lost.
-type Witness struct {
+type witness struct {
 	file   *os.File
-	newest Seen
+	newest seenBlock
 	torn   bool // the record after the newest is unreadable
 }
 
-// Seen is what a witness knows of a block.
-type Seen struct {
+// seenBlock is what a witness knows of a block.
+type seenBlock struct {
 	Number uint64   // 0 when no block was seen
 	Size   uint64   // entries up to and with it
 	Epoch  uint64   // of its writer
@@ -58,7 +58,7 @@ func sealed(record []byte) bool {
 	return binary.BigEndian.Uint32(record[recordSize-4:]) == crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
 }
 
-func (s Seen) record() []byte {
+func (s seenBlock) record() []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordSize), s.Number)
 	b = binary.BigEndian.AppendUint64(b, s.Size)
 	b = binary.BigEndian.AppendUint64(b, s.Epoch)
@@ -66,20 +66,20 @@ func (s Seen) record() []byte {
 	return seal(append(b, 0, 0, 0, 0))
 }
 
-func parseSeen(record []byte) Seen {
-	return Seen{
+func parseSeen(record []byte) seenBlock {
+	return seenBlock{
 		Number: binary.BigEndian.Uint64(record), Size: binary.BigEndian.Uint64(record[8:]),
 		Epoch: binary.BigEndian.Uint64(record[16:]), Hash: [32]byte(record[24:]),
 	}
 }
 
-func (s Seen) String() string {
+func (s seenBlock) String() string {
 	return fmt.Sprintf("block %d (%x, entries to %d, epoch %d)", s.Number, s.Hash[:8], s.Size, s.Epoch)
 }
 
-// CreateWitness makes a witness at path that has seen no block, replacing what is
+// createWitness makes a witness at path that has seen no block, replacing what is
 // there.
-func CreateWitness(path string) (*Witness, error) {
+func createWitness(path string) (*witness, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func CreateWitness(path string) (*Witness, error) {
 	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	return OpenWitness(path)
+	return openWitness(path)
 }
 
 func writeSynced(path string, data []byte) error {
@@ -109,9 +109,9 @@ func writeSynced(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// OpenWitness reads the witness at path. A file of another size, or with another
+// openWitness reads the witness at path. A file of another size, or with another
 // title, is not one.
-func OpenWitness(path string) (*Witness, error) {
+func openWitness(path string) (*witness, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func OpenWitness(path string) (*Witness, error) {
 	if want := string(seal(witnessTitle())); string(data[:recordSize]) != want {
 		return nil, fmt.Errorf("witness %s begins with %q, expected %q", path, data[:recordSize], want)
 	}
-	w := &Witness{}
+	w := &witness{}
 	if w.newest, w.torn, err = newestSeen(data[recordSize:]); err != nil {
 		return nil, fmt.Errorf("witness %s: %w", path, err)
 	}
@@ -135,12 +135,12 @@ func OpenWitness(path string) (*Witness, error) {
 // newestSeen finds the newest record of a ring, and whether the one after it is
 // unreadable. Records damaged elsewhere say nothing that the newest, through the
 // chain, does not say; a whole record in the wrong place was never written.
-func newestSeen(ring []byte) (newest Seen, torn bool, err error) {
+func newestSeen(ring []byte) (newest seenBlock, torn bool, err error) {
 	for i := uint64(0); i < ringLength; i++ {
 		record := ring[i*recordSize:][:recordSize]
 		if seen := parseSeen(record); sealed(record) {
 			if seen.Number == 0 || seen.Number%ringLength != i {
-				return Seen{}, false, fmt.Errorf("place %d holds %s", i, seen)
+				return seenBlock{}, false, fmt.Errorf("place %d holds %s", i, seen)
 			}
 			if seen.Number > newest.Number {
 				newest = seen
@@ -152,12 +152,9 @@ func newestSeen(ring []byte) (newest Seen, torn bool, err error) {
 	return newest, !blank && !sealed(next), nil
 }
 
-// Newest is the newest block the witness has seen.
-func (w *Witness) Newest() Seen { return w.newest }
-
-// Attest records a head. It is durable when Attest returns without an error.
-func (w *Witness) Attest(h ledger.Head) error {
-	seen := Seen{Number: h.Number, Size: h.Size, Epoch: h.Epoch, Hash: h.Hash}
+// attest records a head. It is durable when attest returns without an error.
+func (w *witness) attest(h ledger.Head) error {
+	seen := seenBlock{Number: h.Number, Size: h.Size, Epoch: h.Epoch, Hash: h.Hash}
 	at := recordSize * int64(1+seen.Number%ringLength)
 	if _, err := w.file.WriteAt(seen.record(), at); err != nil {
 		return err
@@ -169,13 +166,13 @@ func (w *Witness) Attest(h ledger.Head) error {
 	return nil
 }
 
-// Close closes the file.
-func (w *Witness) Close() error { return w.file.Close() }
+// close closes the file.
+func (w *witness) close() error { return w.file.Close() }
 
 // judge says whether a store that ends at head still has all that the witness saw,
 // where hashOf gives the hash of one of its blocks. A store may be one block ahead:
 // the process ended between the two writes, and nobody was told of that block.
-func (w *Witness) judge(head ledger.Head, hashOf func(number uint64) ([32]byte, error)) error {
+func (w *witness) judge(head ledger.Head, hashOf func(number uint64) ([32]byte, error)) error {
 	seen := w.newest
 	switch {
 	case head.Number < seen.Number:
@@ -199,35 +196,39 @@ func (w *Witness) judge(head ledger.Head, hashOf func(number uint64) ([32]byte, 
 }
 
 // meetWitness opens the store's witness and holds the store against it.
-func (s *Store) meetWitness(o Options) (_ *Witness, err error) {
-	w, err := OpenWitness(o.Witness)
+func (s *Store) meetWitness(o Options) (_ *witness, err error) {
+	w, err := openWitness(o.Witness)
 	switch accepted := o.AcceptHead != [32]byte{}; {
 	case accepted && o.AcceptHead != s.head.Hash:
 		err = fmt.Errorf("the head to accept is %x, the store ends at %s", o.AcceptHead, s.head)
 		if w != nil {
-			err = errors.Join(err, w.Close())
+			err = errors.Join(err, w.close())
 		}
 		return nil, err
 	case accepted:
 		if w != nil {
-			if err := w.Close(); err != nil {
+			if err := w.close(); err != nil {
 				return nil, err
 			}
 		}
 		o.Log.Warn("a new witness is made from the store, as told", "head", s.head.String())
-		w, err = CreateWitness(o.Witness)
+		// The old one stays beside it as evidence, if there is one.
+		if err := os.Rename(o.Witness, o.Witness+".before"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		w, err = createWitness(o.Witness)
 	case errors.Is(err, fs.ErrNotExist) && s.head.Number == 0:
-		w, err = CreateWitness(o.Witness)
+		w, err = createWitness(o.Witness)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("the store ends at %s and its witness is gone: %w", s.head, err)
 	case err == nil:
 		err = w.judge(s.head, s.hashOf)
 	}
 	if err == nil && w.newest.Number < s.head.Number {
-		err = w.Attest(s.head)
+		err = w.attest(s.head)
 	}
 	if err != nil && w != nil {
-		err = errors.Join(err, w.Close())
+		err = errors.Join(err, w.close())
 		w = nil
 	}
 	return w, err
