@@ -273,6 +273,23 @@ func (m *Machine) Hold(e custody.Entry, h custody.WithdrawalHeld) (custody.Entry
 	return e, nil
 }
 
+// Release completes the entry by which people let a wallet be used again after an
+// outflow that no intent explained. What is missing stays missed by nobody but the
+// firm: the loss is its own, and clients are owed what they were owed.
+func (m *Machine) Release(e custody.Entry, outflow custody.Ref) (custody.Entry, error) {
+	for _, out := range m.outflows {
+		o := out.Observation
+		if out.Ref != outflow {
+			continue
+		}
+		if !m.onChain(o.To) {
+			e.Legs = both(custody.ForOwner(custody.FirmOwn, firm), custody.AtPlace(custody.GoneMissing, o.From), o.Asset, custody.Settled, o.Amount.Neg())
+		}
+		return e, nil
+	}
+	return e, fmt.Errorf("no outflow %s waits to be released", outflow)
+}
+
 // Void makes the entry that lifts a hold which was never taken.
 func (m *Machine) Void(e custody.Entry, from custody.Place, nonce uint64) (custody.Entry, error) {
 	h := m.holds[slot{from, nonce}]

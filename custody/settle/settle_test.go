@@ -256,7 +256,21 @@ func TestUnauthorized(t *testing.T) {
 			if got := positions["at:missing:"+string(pool)+" "+string(coin)+" settled"]; got != test.o.Amount.String() {
 				t.Errorf("missing: %s, want %s", got, test.o.Amount)
 			}
-			b.fact(custody.KindReleased, custody.OutflowReleased{Outflow: test.o.Ref, By: []string{"a", "b"}})
+			released, err := custody.FactEntry(custody.KindReleased, "released", "b", start, custody.OutflowReleased{Outflow: test.o.Ref, By: []string{"a", "b"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if released, err = b.m.Release(released, test.o.Ref); err != nil {
+				t.Fatal(err)
+			}
+			b.post(released)
+			positions = b.positions()
+			if got := positions["for:firm:firm "+string(coin)+" settled"]; got != "-"+test.o.Amount.String() {
+				t.Errorf("the firm bears %s, want -%s", got, test.o.Amount)
+			}
+			if got := positions["for:customer.cash:bob "+string(coin)+" settled"]; got != "100" {
+				t.Errorf("owed to bob after the release: %s, want 100", got)
+			}
 			if len(b.m.Unauthorized()) != 0 {
 				t.Error("still open after it was released")
 			}
