@@ -71,6 +71,9 @@ func (r requests) apply(e custody.Entry) error {
 }
 
 func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
+	if err := n.loadPolicy(); err != nil {
+		return nil, err
+	}
 	switch c := c.(type) {
 	case api.OpenOwner:
 		return n.openOwner(c), nil
@@ -226,6 +229,10 @@ func (n *Node) releaseAlert(c api.ReleaseAlert) decision {
 			}
 			_, entries, err := record(custody.KindReleased, "released/"+string(out.Ref), c.ID, c.By, now,
 				custody.OutflowReleased{Outflow: out.Ref, By: []string{a.AcknowledgedBy, c.By}, Reason: c.Note})
+			if err != nil {
+				return "", nil, err
+			}
+			entries[0], err = f.settle.Release(entries[0], out.Ref)
 			return c.ID, entries, err
 		}
 		event, err := f.alerts.Release(c.ID, c.By, c.Note, now)
@@ -240,7 +247,7 @@ func (n *Node) releaseAlert(c api.ReleaseAlert) decision {
 // approve takes a person's signature over the hash of an intent. With the last one
 // that the policy asks for, the property is put on hold and signing may begin.
 func (n *Node) approve(c api.Approve) (decision, error) {
-	if n.policy == nil {
+	if n.policy.Load() == nil {
 		return nil, api.Errorf(api.CodeRefused, "no policy is configured")
 	}
 	return func(f *fold, now time.Time) (string, []custody.Entry, error) {
@@ -252,7 +259,7 @@ func (n *Node) approve(c api.Approve) (decision, error) {
 			return "", nil, api.Errorf(api.CodeConflict, "withdrawal %s is %s and takes no more approvals", c.ID, w.State)
 		case c.Hash != fmt.Sprintf("0x%x", w.Hash):
 			return "", nil, api.Errorf(api.CodeHashMismatch, "the intent's hash is 0x%x, not %s", w.Hash, c.Hash)
-		case !n.policy.Signed(c.Approver, w.Hash, c.Signature):
+		case !n.policy.Load().Signed(c.Approver, w.Hash, c.Signature):
 			return "", nil, api.Errorf(api.CodeBadSignature, "the signature is not one of %q over %s", c.Approver, c.Hash)
 		}
 		for _, a := range w.Approvals {

@@ -53,9 +53,11 @@ var layout = map[string]row{
 	"testnet/books":     {"custody offchain offchain/*", "banks and depositories write files as the real ones do"},
 	"testnet/preparams": {"", "bytes that production refuses"},
 
-	"cmd/custodyd":   {"node node/* custody custody/wallet", "starts the node and holds no logic"},
-	"cmd/signerd":    {"keys keys/* custody custody/wallet", "one signing party: no ledger, no API for people, no test world"},
-	"cmd/custodyctl": {"*", "the operator's and the auditor's tool, which also plays the demo"},
+	"cmd/custodyd":     {"node node/* custody custody/wallet", "starts the node and holds no logic"},
+	"cmd/signerd":      {"keys keys/* custody custody/wallet cmd/signerd/*", "one signing party: no ledger, no API for people, no test world"},
+	"cmd/signerd/*":    {"keys custody custody/wallet", "what a party decides by: its own copy of the policy"},
+	"cmd/custodyctl":   {"*", "the operator's and the auditor's tool"},
+	"cmd/custodyctl/*": {"*", "the demo's world and story"},
 }
 
 // sober are the packages whose results depend on their arguments alone: the same

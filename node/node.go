@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
 	"goodcontrol/custody/settle"
@@ -37,7 +38,7 @@ type Node struct {
 	rules  reserve.Rules
 	rule   reserve.Params // what every computation shares; AsOf and Rules are set for each
 	banks  map[custody.Account]reserve.ReserveAccount
-	policy *wallet.Policy
+	policy atomic.Pointer[wallet.Policy]
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -52,6 +53,7 @@ type Node struct {
 	// runs step owns it.
 	fold   *fold
 	inputs map[string]input
+	reorgs map[string]chainwatch.Reorg // the last of each chain
 
 	picture atomic.Pointer[picture]
 	grown   broadcast // wakes those who wait for the journal to grow
@@ -66,6 +68,8 @@ type reading struct {
 	observations []custody.Observation
 	// input says how the source is; nil leaves it as it was.
 	input *input
+	// reorg is set when a chain took blocks back.
+	reorg *chainwatch.Reorg
 	// decide makes entries from a request, in the state it finds.
 	decide func(*fold) ([]custody.Entry, error)
 	// done gets the outcome, once: nil when everything is in the journal.

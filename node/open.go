@@ -43,7 +43,7 @@ func (n *Node) openSources(ctx context.Context) error {
 		}
 		n.sources = append(n.sources, &inbox{n: n, config: config, files: in})
 	}
-	if n.signers != nil && n.policy != nil {
+	if n.signers != nil && n.policy.Load() != nil {
 		n.sources = append(n.sources, wayOut{n})
 	}
 	return n.watchAddresses()

@@ -153,9 +153,12 @@ func (n *Node) withdrawalOf(w wallet.Withdrawal) api.Withdrawal {
 	return api.Withdrawal{
 		ID: w.ID, State: string(w.State), Wallet: i.Wallet, Owner: i.Client, From: i.From, To: i.To, Asset: string(i.Asset),
 		Symbol: n.assets[i.Asset].Symbol, Amount: n.whole(i.Asset, i.Amount), RequestedBy: i.Maker, RequestedAt: i.Created,
-		IntentHash: fmt.Sprintf("0x%x", w.Hash), Approvals: approvers(w), Needed: n.policy.Checkers + 1, Tx: w.Tx, Reason: w.Reason,
+		IntentHash: fmt.Sprintf("0x%x", w.Hash), Approvals: approvers(w), Needed: n.needed(), Tx: w.Tx, Reason: w.Reason,
 	}
 }
+
+// needed is how many people must approve: the maker, and the policy's checkers.
+func (n *Node) needed() int { return n.policy.Load().Checkers + 1 }
 
 func approvers(w wallet.Withdrawal) []api.Approver {
 	list := []api.Approver{}
@@ -189,7 +192,7 @@ func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Appro
 	for _, w := range p.withdrawals {
 		if w.State == wallet.Requested && p.at.Before(w.Intent.Expires) {
 			items = append(items, api.Approval{
-				ID: w.ID, Kind: "withdrawal", Hash: fmt.Sprintf("0x%x", w.Hash), Needed: n.policy.Checkers + 1, Have: approvers(w), Since: w.Intent.Created,
+				ID: w.ID, Kind: "withdrawal", Hash: fmt.Sprintf("0x%x", w.Hash), Needed: n.needed(), Have: approvers(w), Since: w.Intent.Created,
 				Summary: fmt.Sprintf("%s %s of %s from wallet %s to %s", n.whole(w.Intent.Asset, w.Intent.Amount), n.assets[w.Intent.Asset].Symbol, w.Intent.Client, w.Intent.Wallet, w.Intent.To),
 			})
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
 	"goodcontrol/custody/wallet"
@@ -53,7 +54,7 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	}
 	n := &Node{
 		config: config, signers: o.Signers, log: o.Log, now: o.Now,
-		readings: make(chan reading, queued), chains: map[string]*chain{}, inputs: map[string]input{},
+		readings: make(chan reading, queued), chains: map[string]*chain{}, inputs: map[string]input{}, reorgs: map[string]chainwatch.Reorg{},
 	}
 	if n.now == nil {
 		n.now = time.Now
@@ -67,10 +68,8 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if n.rule, n.banks, err = config.Reserve.params(n.rules); err != nil {
 		return nil, err
 	}
-	if config.Signing.Policy != "" {
-		if n.policy, err = wallet.LoadPolicy(config.Signing.Policy); err != nil {
-			return nil, err
-		}
+	if err := n.loadPolicy(); err != nil {
+		return nil, err
 	}
 	n.store, err = store.Open(store.Options{Dir: filepath.Join(config.Data, "journal"), Witness: config.Witness, Log: o.Log})
 	if err != nil {
@@ -91,6 +90,19 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 		return nil, err
 	}
 	return n, n.openSources(ctx)
+}
+
+// loadPolicy reads the node's copy of the policy, if it has one. Administrators
+// replace the file; each request is judged by what stands there then.
+func (n *Node) loadPolicy() error {
+	if n.config.Signing.Policy == "" {
+		return nil
+	}
+	p, err := wallet.LoadPolicy(n.config.Signing.Policy)
+	if err == nil {
+		n.policy.Store(p)
+	}
+	return err
 }
 
 // openRegister writes what the configuration lists into the journal, once. A

@@ -82,7 +82,7 @@ func (c *chain) name() string { return c.config.ID }
 // the input says so from then on: people must decide.
 func (c *chain) run(ctx context.Context, put func(context.Context, reading) error) error {
 	err := c.follower.Run(ctx, func(ctx context.Context, b chainwatch.Batch) error {
-		return put(ctx, reading{source: b.Source, cursor: b.Cursor, observations: b.Observations})
+		return put(ctx, reading{source: b.Source, cursor: b.Cursor, observations: b.Observations, reorg: b.Reorg})
 	})
 	if !errors.Is(err, chainwatch.ErrFinalityViolated) {
 		return err
@@ -122,6 +122,9 @@ func (n *Node) watchAddresses() error {
 func (n *Node) note(r reading) {
 	if r.input != nil {
 		n.inputs[r.source] = *r.input
+	}
+	if r.reorg != nil {
+		n.reorgs[r.source] = *r.reorg
 	}
 	if r.decide == nil {
 		return

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/settle"
 	"goodcontrol/node/alert"
@@ -80,6 +81,11 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 	}
 	for _, out := range p.unauthorized {
 		all = append(all, n.unauthorized(out))
+	}
+	for id, reorg := range n.reorgs {
+		if n.chains[id].follower.Health().Final.Number < reorg.Old.Number {
+			all = append(all, reorgOf(id, reorg))
+		}
 	}
 	for name, in := range p.inputs {
 		if why := in.stale(name, p.at); why != "" {
@@ -193,6 +199,15 @@ func (n *Node) unauthorized(o settle.Outflow) alert.Condition {
 			"symbol": n.assets[o.Observation.Asset].Symbol, "amount": n.whole(o.Observation.Asset, o.Observation.Amount),
 			"tx": o.Observation.Evidence.Tx, "block": o.Observation.Evidence.Block, "why": o.Why,
 		},
+	}
+}
+
+// reorgOf tells that a chain took blocks back. It holds until the chain is final
+// beyond them.
+func reorgOf(chain string, r chainwatch.Reorg) alert.Condition {
+	return alert.Condition{
+		Key: "chain.reorg/" + chain, Kind: alert.Reorg,
+		Data: map[string]any{"chain": chain, "depth": r.Depth, "old": r.Old, "new": r.New}, Matters: r.Old.Hash,
 	}
 }
 

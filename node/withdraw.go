@@ -26,7 +26,8 @@ const intentLife = time.Hour
 // requestWithdrawal builds the transaction that would be signed, so that people
 // approve what they see and nothing is filled in afterwards.
 func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (decision, error) {
-	if n.policy == nil {
+	policy := n.policy.Load()
+	if policy == nil {
 		return nil, api.Errorf(api.CodeRefused, "no policy is configured")
 	}
 	asset, ok := n.assets[c.Asset]
@@ -62,7 +63,7 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 		id := fmt.Sprintf("w-%d", n.books.Head().Size+1)
 		intent, err := wallet.NewIntent(wallet.Intent{
 			ID: id, Wallet: w.ID, Key: w.Key, Path: source.Path, Client: c.Owner, Asset: c.Asset, Amount: amount,
-			From: source.Place, To: to, Maker: c.By, Created: now, Expires: now.Add(intentLife), Policy: n.policy.Version,
+			From: source.Place, To: to, Maker: c.By, Created: now, Expires: now.Add(intentLife), Policy: policy.Version,
 		}, tx)
 		if err != nil {
 			return "", nil, err
@@ -76,7 +77,7 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 		if err != nil {
 			return "", nil, err
 		}
-		if _, err := n.policy.Authorize(request, now); err != nil && !errors.Is(err, wallet.ErrNotApproved) {
+		if _, err := policy.Authorize(request, now); err != nil && !errors.Is(err, wallet.ErrNotApproved) {
 			return "", nil, api.Errorf(api.CodeRefused, "%v", err)
 		}
 		if err := n.available(f, intent); err != nil {
@@ -151,7 +152,7 @@ func (n *Node) hold(f *fold, w wallet.Withdrawal, now time.Time) ([]custody.Entr
 	if err != nil {
 		return nil, err
 	}
-	if _, err := n.policy.Authorize(request, now); err != nil {
+	if _, err := n.policy.Load().Authorize(request, now); err != nil {
 		if errors.Is(err, wallet.ErrNotApproved) {
 			return nil, err
 		}

@@ -1,0 +1,66 @@
+// Custodyctl is the operator's and the auditor's tool. What it prints with --json
+// and the codes it exits with are a contract: 0 holds or done, 1 the answer is no,
+// 2 bad use or unreadable input, 3 unknown.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // deadlines are told by the clock of New York, on any machine
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of every command.
+const (
+	exitHolds   = 0
+	exitNo      = 1
+	exitBadUse  = 2
+	exitUnknown = 3
+)
+
+// answer is an error that is an answer: its code says which. Its text goes to
+// standard error, unless it is empty because everything was printed.
+type answer struct {
+	code int
+	text string
+}
+
+func (a *answer) Error() string { return a.text }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := root().ExecuteContext(ctx)
+	stop()
+	os.Exit(exitCode(err))
+}
+
+// exitCode tells the error, if there is something to tell, and gives its code.
+// What is not an answer is bad use or unreadable input.
+func exitCode(err error) int {
+	if err == nil {
+		return exitHolds
+	}
+	var a *answer
+	if !errors.As(err, &a) {
+		fmt.Fprintln(os.Stderr, "custodyctl:", err)
+		return exitBadUse
+	}
+	if a.text != "" {
+		fmt.Fprintln(os.Stderr, "custodyctl:", a.text)
+	}
+	return a.code
+}
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use: "custodyctl", Short: "operate and audit a Goodcontrol custody broker node",
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	c.AddCommand(demoCommand())
+	return c
+}
