@@ -123,6 +123,10 @@ func (s BankStatement) closing(r Received) (custody.Observation, error) {
 // scale gives the decimals of an asset. An instrument that it does not know, or a
 // quantity finer than the asset's smallest unit, refuses the whole statement.
 func (s SecuritiesStatement) Observations(r Received, scale func(custody.AssetID) (uint8, bool)) ([]custody.Observation, error) {
+	if s.Basis == "TRAD" && len(s.Holdings) > 0 {
+		at := s.Holdings[0].At
+		return nil, Fault(r.Name, at.Line, at.From, "balances of the trade date (TRAD)", "settled balances (SETT)")
+	}
 	var all []custody.Observation
 	type key struct {
 		account string

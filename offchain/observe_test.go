@@ -191,6 +191,10 @@ func TestSecuritiesRefused(t *testing.T) {
 	s.Holdings = append(s.Holdings, s.Holdings[0])
 	got, err := s.Observations(received, scale)
 	wantFault(t, "listed twice", len(got), err, 5, "once")
+	s = holding(nil)
+	s.Basis = "TRAD"
+	got, err = s.Observations(received, scale)
+	wantFault(t, "trade date", len(got), err, 5, "settled")
 }
 
 // TestGone: a whole statement says zero of what it does not list, at its own account.

@@ -58,7 +58,7 @@ func TestBad(t *testing.T) {
 		{`<Cd>BOOK</Cd>`, `<Cd>DONE</Cd>`, 8, "DONE", "BOOK, PDNG"},
 		{`<Cd>BOOK</Cd>`, `<Prtry>BOOK</Prtry>`, 8, "BOOK", "status code"},
 		{`<Dt>2026-11-20</Dt></BookgDt>`, `<Dt>20.11.2026</Dt></BookgDt>`, 8, "20.11.2026", "a date"},
-		{`<Amt Ccy="USD">12.50</Amt><CdtDbtInd>CRDT</CdtDbtInd>`, `<Amt Ccy="USD">12.50</Amt>`, 7, "balance CLBD", "CdtDbtInd"},
+		{`<Amt Ccy="USD">12.50</Amt><CdtDbtInd>CRDT</CdtDbtInd>`, `<Amt Ccy="USD">12.50</Amt>`, 7, `balance "CLBD" without CdtDbtInd`, "CdtDbtInd"},
 		{`<Id>S1</Id>`, ``, 8, "no Id", "after Id"},
 		{`<Othr><Id>000123</Id></Othr>`, ``, 8, "no Acct", "after Id"},
 		{`camt.053.001.08`, `camt.053.001.01`, 2, "camt.053.001.01", "camt.053.001.02 or later"},

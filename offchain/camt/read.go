@@ -2,7 +2,7 @@ package camt
 
 import (
 	"bytes"
-	"strings"
+	"fmt"
 
 	"github.com/shopspring/decimal"
 
@@ -200,14 +200,17 @@ func (b *balance) read(path []byte, e *isoxml.Element) error {
 	return nil
 }
 
+// need is something that has to be there.
+type need struct {
+	there bool
+	what  string
+}
+
 // entry hands over the entry that has been read.
 func (v *visitor) entry(e *isoxml.Element) error {
 	t, s := &v.current.entry, &v.current.statement
 	t.At = e.At
-	for _, need := range []struct {
-		there bool
-		what  string
-	}{
+	for _, need := range []need{
 		{t.Amount.Given, "Amt"}, {t.Side != "", "CdtDbtInd"}, {t.Status != "", "Sts"},
 		{s.ID != "", "Id of the statement before it"}, {s.Account != "", "Acct of the statement before it"},
 	} {
@@ -230,8 +233,10 @@ func (v *visitor) entry(e *isoxml.Element) error {
 // are asked for.
 func (r *reading) takeBalance(e *isoxml.Element) error {
 	b := r.balance
-	if b.code == "" || !b.amount.Given || b.side == "" {
-		return &isoxml.Misfit{Got: strings.TrimSpace("balance " + b.code), Expected: "a balance with Tp, Amt and CdtDbtInd"}
+	for _, need := range []need{{b.code != "", "Tp"}, {b.amount.Given, "Amt"}, {b.side != "", "CdtDbtInd"}} {
+		if !need.there {
+			return &isoxml.Misfit{Got: fmt.Sprintf("balance %q without %s", b.code, need.what), Expected: "a balance with Tp, Amt and CdtDbtInd"}
+		}
 	}
 	if b.side == offchain.Debit {
 		b.amount.Value = b.amount.Value.Neg()
