@@ -30,7 +30,7 @@ type Header struct {
 	Count  uint32    // entries in this block
 	Size   uint64    // entries in the journal up to and with this block
 	Epoch  uint64    // of the writer; never falls along the chain
-	Time   time.Time // when the block was made; strictly rises along the chain
+	Time   time.Time // when its last entry was recorded, or it was made without; strictly rises along the chain
 	Prev   [32]byte  // hash of the block before, zero for the first
 	Body   [32]byte  // SHA-256 of the body
 	Root   [32]byte  // RFC 6962 Merkle tree over all entries of the journal so far

@@ -277,6 +277,9 @@ func TestAsOf(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkSettled(t, v, alice, at.amount)
+			if head := v.Head(); head.Time.After(at.time) {
+				t.Errorf("the books as of %s have read %s, of %s", at.time, head, head.Time)
+			}
 		}
 	}
 	if _, err := books.AsOfSeq(ctx, 6); err == nil {

@@ -35,13 +35,13 @@ func (b *Books) AsOfSeq(ctx context.Context, seq uint64) (*View, error) {
 	if newest := b.live.Seq(); seq > newest {
 		return nil, fmt.Errorf("books as of entry %d: the newest is %d", seq, newest)
 	}
-	return viewUntil(ctx, b.journal, func(e *custody.Entry) bool { return e.Seq <= seq })
+	return viewUntil(ctx, b.journal, func(n uint64, _ time.Time) bool { return n <= seq })
 }
 
 // AsOfTime is the books as they were at a moment, by replay of the journal: with
 // every entry recorded at or before it, and no other.
 func (b *Books) AsOfTime(ctx context.Context, at time.Time) (*View, error) {
-	return viewUntil(ctx, b.journal, func(e *custody.Entry) bool { return !e.Recorded.After(at) })
+	return viewUntil(ctx, b.journal, func(_ uint64, recorded time.Time) bool { return !recorded.After(at) })
 }
 
 // Entries calls fn with each entry behind the given number, in order, up to the

@@ -43,7 +43,7 @@ func (v *View) follow(b Block) error {
 			return fmt.Errorf("block %d: %w", b.Number, err)
 		}
 	}
-	if d.at > b.Time.UnixNano() {
+	if made := b.Time.UnixNano(); len(lines) > 0 && made != d.at {
 		return fmt.Errorf("block %d is of %s, its last entry of %s", b.Number, b.Time, time.Unix(0, d.at).UTC())
 	}
 	root, err := d.tree.root()
@@ -75,21 +75,22 @@ func cursorMap(cursors []Cursor) map[string][]byte {
 // errEnough ends a reading that has what it wanted.
 var errEnough = errors.New("enough")
 
-// viewUntil folds the journal up to the last entry that is wanted. Blocks are
-// verified as in Replay, but for the last if only a part of it is wanted.
-func viewUntil(ctx context.Context, j Journal, wanted func(*custody.Entry) bool) (*View, error) {
+// viewUntil folds the journal up to the last entry that is wanted, given its number
+// and when it was recorded. Blocks are verified as in Replay, but for the last if
+// only a part of it is wanted.
+func viewUntil(ctx context.Context, j Journal, wanted func(seq uint64, recorded time.Time) bool) (*View, error) {
 	v := newView()
 	err := j.Read(ctx, 1, func(b Block) error {
+		if wanted(b.Size, b.Time) { // which are those of its last entry, if it has any
+			return v.follow(b)
+		}
 		_, lines, err := b.lines()
 		if err != nil {
 			return err
 		}
-		if n := len(lines); n == 0 || wanted(&lines[n-1].entry) {
-			return v.follow(b)
-		}
 		d := v.draft(len(lines))
 		for i := range lines {
-			if !wanted(&lines[i].entry) {
+			if e := &lines[i].entry; !wanted(e.Seq, e.Recorded) {
 				break
 			}
 			if err := d.follow(&lines[i]); err != nil {
