@@ -18,15 +18,7 @@ import (
 // and has it off the disk before it gives it.
 func TestPool(t *testing.T) {
 	dir := t.TempDir()
-	pass := func(context.Context) ([]byte, error) { return []byte("p"), nil }
-	kek, err := vault.OpenPassphraseKEK(context.Background(), dir, pass, cheap)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := vault.Open(dir, "a", kek)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := openVault(t, dir)
 	sets := testParams(t, "a")
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
@@ -93,4 +85,18 @@ func TestPool(t *testing.T) {
 			t.Errorf("pool opened again has %d sets, %v; want 2", again.Status().Ready, err)
 		}
 	})
+}
+
+func openVault(t *testing.T, dir string) *vault.Vault {
+	t.Helper()
+	pass := func(context.Context) ([]byte, error) { return []byte("p"), nil }
+	kek, err := vault.OpenPassphraseKEK(context.Background(), dir, pass, cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(dir, "a", kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
