@@ -33,7 +33,8 @@ type account struct {
 	entries   []offchain.BankEntry
 }
 
-// NewBank opens a bank that writes its files into dir.
+// NewBank opens a bank that writes its files into dir. Its name, of at most 26
+// characters, begins the references of its entries.
 func NewBank(name, dir string, now func() time.Time) *Bank {
 	return &Bank{name: name, now: now, desk: desk{dir: dir}, accounts: map[string]*account{}}
 }
