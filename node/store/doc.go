@@ -28,4 +28,21 @@
 // The witness is written after Badger and not beside it. That costs a second sync,
 // and makes what it says exact: in parallel, the loss of the newest acknowledged
 // block could not be told from a crash before it was written.
+//
+// # Measurements
+//
+//	go test -run xxx -bench . -benchmem -benchtime 1s ./node/store
+//
+// Entries per second, and their ratio to raw synced appends of the same bytes, in
+// one run on two EPYC cores and a virtual disk that many other jobs were using
+// (load 16): good for comparing columns of a line, and for nothing else.
+//
+//	batch   raw       key per entry   books, in Badger   books, in memory
+//	   1      1,282    2,377 (1.85)       449 (0.35)         72,439
+//	 100     59,714   73,280 (1.23)    35,689 (0.60)        246,439
+//	1000    175,651  108,969 (0.62)    75,479 (0.43)         85,202
+//
+// Key per entry checks the ref and writes, nothing more, with one sync. The books
+// also validate, fold, hash and chain, and sync twice, for Badger and the witness.
+// Allocations at batch 1000: 44 an entry for key per entry, 0.1 for the books.
 package store
