@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -257,10 +258,28 @@ func lies() map[string]lie {
 		"slot one more":                storage(func(s object) { s["value"] = plusOne(s["value"]) }),
 		"slot proof of another slot":   storage(func(s object) { s["key"] = flip(s["key"]) }),
 		"slot proof cut":               storage(func(s object) { s["proof"] = []any{} }),
+		"slots in another order":       about("eth_getProof", func(r any) any { slices.Reverse(r.(object)["storageProof"].([]any)); return r }),
+		"proof of another account":     sameAccount(),
 		"slots not answered":           field("eth_getProof", "storageProof", func(any) any { return []any{} }),
 		"proof of an unknown form":     about("eth_getProof", func(any) any { return "yes" }),
 		"header of an unknown form":    about("eth_getBlockByNumber", func(any) any { return object{"hash": common.Hash{1}} }),
 		"another block, asked by hash": anotherBlock(),
+	}
+}
+
+// sameAccount answers every question for an account with the proof of the first one.
+func sameAccount() lie {
+	var first json.RawMessage
+	return func(m string, answer map[string]json.RawMessage) bool {
+		if m != "eth_getProof" {
+			return false
+		}
+		if first == nil || bytes.Equal(first, answer["result"]) {
+			first = answer["result"]
+			return false
+		}
+		answer["result"] = first
+		return true
 	}
 }
 
@@ -365,6 +384,51 @@ func TestFailuresAreNotAbsence(t *testing.T) {
 			t.Errorf("%s, with an honest endpoint behind: %v", name, err)
 		}
 	}
+}
+
+// TestAnotherBlock: asked by hash or by height, an endpoint answers with a block that
+// is real, but not the one.
+func TestAnotherBlock(t *testing.T) {
+	w, l := liarWorld(t)
+	head := w.chain.Head()
+	for _, at := range []chainwatch.At{{Hash: head.Hash()}, {Number: head.Number.Uint64()}} {
+		client := w.dial(l.URL)
+		l.tell(anotherBlock())
+		if _, err := client.Header(w.ctx, chainwatch.At{Number: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Header(w.ctx, at); !errors.Is(err, chainwatch.ErrInvalid) {
+			t.Errorf("header %s: %v, expected ErrInvalid", at, err)
+		}
+		if _, err := client.Block(w.ctx, at, w.watch); err != nil && !errors.Is(err, chainwatch.ErrInvalid) {
+			t.Errorf("block %s: %v", at, err)
+		}
+	}
+}
+
+// TestCordonedIsAskedLast: when the endpoint in use fails, one that lied is not asked
+// before one that did not.
+func TestCordonedIsAskedLast(t *testing.T) {
+	w, lying := liarWorld(t)
+	first, second := newLiar(t, w.chain.HTTPURL()), newLiar(t, w.chain.HTTPURL())
+	client := w.dial(lying.URL, first.URL, second.URL)
+	latest := func() {
+		t.Helper()
+		if _, err := client.Header(w.ctx, chainwatch.At{Tag: chainwatch.Latest}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lying.tell(header("stateRoot"))
+	latest()
+	lying.tell(header("stateRoot"))
+	first.tell(failures()["error"])
+	latest()
+	if lying.lies() != 0 || first.lies() != 1 {
+		t.Errorf("the liar was asked %d times, the failing endpoint %d", lying.lies(), first.lies())
+	}
+	second.tell(failures()["error"])
+	lying.tell(nil)
+	latest() // better than nobody: what it says is checked
 }
 
 // TestNothingFinalYet: how clients say that a chain has no safe or finalized block.

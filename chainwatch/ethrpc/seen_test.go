@@ -49,9 +49,10 @@ func TestTransfersOfNothing(t *testing.T) {
 	zero := must(w.token.Transfer(w.ctx, w.bob, w.carol.Address, big.NewInt(0)))
 	failed := must(w.token.Transfer(w.ctx, w.bob, w.carol.Address, big.NewInt(11)))
 	ether := must(w.chain.SendETH(w.ctx, w.bob, w.bob.Address, big.NewInt(3)))
+	refused := must(w.chain.SendETH(w.ctx, w.bob, w.token.Address, big.NewInt(3)))
 	w.seal()
 	seen := tape.head(w)
-	for name, hash := range map[string]common.Hash{"self": self.Hash(), "zero": zero.Hash(), "failed": failed.Hash(), "ether to oneself": ether.Hash()} {
+	for name, hash := range map[string]common.Hash{"self": self.Hash(), "zero": zero.Hash(), "failed": failed.Hash(), "ether to oneself": ether.Hash(), "ether refused": refused.Hash()} {
 		wantStages(t, seen, "tx/"+hash.Hex()+"/fee", custody.Included)
 		for _, o := range seen {
 			if o.Evidence.Tx == hash.Hex() && !o.Fee {
@@ -67,6 +68,7 @@ func TestThirdPartyPull(t *testing.T) {
 	w.mint(w.bob.Address, 10)
 	w.seal()
 	must(w.token.Approve(w.ctx, w.bob, w.carol.Address, big.NewInt(10)))
+	w.pay(w.carol.Address, 0) // so that the nonce of the spender is not zero
 	w.seal()
 	tape := follow(t, w.follower(w.dial(w.chain.HTTPURL())))
 	pull := must(w.token.TransferFrom(w.ctx, w.carol, w.bob.Address, w.carol.Address, big.NewInt(4)))

@@ -231,9 +231,6 @@ func verifyClaims(b *Block, receipts []*Receipt) error {
 		if g := r.claim.BlobGasUsed; g != nil && uint64(*g) != tx.BlobGas() {
 			err = errors.Join(err, invalid("blobGasUsed %d, the transaction says %d", uint64(*g), tx.BlobGas()))
 		}
-		if r.Type != tx.Type() {
-			err = errors.Join(err, invalid("type %d, the transaction says %d", r.Type, tx.Type()))
-		}
 		if err != nil {
 			return fmt.Errorf("receipt %d: %w", i, err)
 		}

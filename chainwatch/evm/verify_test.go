@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
 	"pgregory.net/rapid"
 
 	"goodcontrol/chainwatch/evm"
@@ -176,6 +177,83 @@ func spoil(t *testing.T, header []byte, list []map[string]any, o map[string]any,
 		t.Errorf("%s changed from %v to %v, judged ok", name, was, o[name])
 	}
 	o[name] = was
+}
+
+// TestConsistentLies: a header that hashes to what it says, with receipts that match
+// its root, may still contradict itself.
+func TestConsistentLies(t *testing.T) {
+	h, hashes, data := transferBlock(t, 3)
+	for name, change := range map[string]func(*types.Header, []map[string]any){
+		"bloom of the header": func(h *types.Header, _ []map[string]any) { h.Bloom = types.Bloom{} },
+		"bloom of a receipt":  func(h *types.Header, l []map[string]any) { l[0]["logsBloom"] = h.Bloom },
+		"gas that falls":      func(_ *types.Header, l []map[string]any) { l[1]["cumulativeGasUsed"] = "0x1" },
+		"gas that stands":     func(_ *types.Header, l []map[string]any) { l[1]["cumulativeGasUsed"] = l[0]["cumulativeGasUsed"] },
+		"a receipt too many":  func(_ *types.Header, l []map[string]any) { l[2] = l[1] },
+	} {
+		header, list := *h, []map[string]any{}
+		if err := json.Unmarshal(data, &list); err != nil {
+			t.Fatal(err)
+		}
+		change(&header, list)
+		for _, r := range list { // nothing that its place would disprove
+			for _, o := range append(r["logs"].([]any), r) {
+				delete(o.(map[string]any), "blockHash")
+			}
+		}
+		receipts, err := evm.ParseReceipts(encode(t, list))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound := make(types.Receipts, len(receipts))
+		for i, r := range receipts {
+			bound[i] = &r.Receipt
+		}
+		header.ReceiptHash = types.DeriveSha(bound, trie.NewStackTrie(nil))
+		if err := evm.VerifyReceipts(&header, hashes, receipts); !errors.Is(err, evm.ErrInvalid) {
+			t.Errorf("%s: %v, expected ErrInvalid", name, err)
+		}
+	}
+	if _, err := evm.ParseReceipts(bytes.Replace(data, []byte(`"status":"0x1"`), []byte(`"status":"0x2"`), 1)); !errors.Is(err, evm.ErrUnreadable) {
+		t.Errorf("status 2, which the trie does not tell from 1: %v", err)
+	}
+}
+
+// TestAgreedTransactionHash: block and receipts agree on a hash that the transaction
+// does not have.
+func TestAgreedTransactionHash(t *testing.T) {
+	header, receipts := read(t, london, "header.json"), read(t, london, "receipts.json")
+	hash := object(t, header)["transactions"].([]any)[0].(map[string]any)["hash"].(string)
+	other := common.Hash{7}.Hex()
+	swap := func(data []byte) []byte { return bytes.ReplaceAll(data, []byte(hash), []byte(other)) }
+	if j := evm.JudgeBlock(swap(header), swap(receipts)); j.OK {
+		t.Errorf("judged %+v", j)
+	}
+	if _, err := evm.ParseBlock(swap(header)); !errors.Is(err, evm.ErrInvalid) {
+		t.Errorf("parsed with %v", err)
+	}
+}
+
+func TestEveryProofFieldIsChecked(t *testing.T) {
+	header := read(t, eoa, "header.json")
+	for name := range object(t, read(t, eoa, "proof.json")) {
+		if name == "storageProof" { // it has none
+			continue
+		}
+		o := object(t, read(t, eoa, "proof.json"))
+		switch v := o[name].(type) {
+		case string:
+			last := "1"
+			if strings.HasSuffix(v, "1") {
+				last = "2"
+			}
+			o[name] = v[:len(v)-1] + last
+		case []any:
+			o[name] = v[:1]
+		}
+		if j := evm.JudgeProof(encode(t, o), header, nil); j.OK {
+			t.Errorf("%s changed to %v, judged ok", name, o[name])
+		}
+	}
 }
 
 func TestJudgeProofAnchors(t *testing.T) {
