@@ -84,6 +84,8 @@ func TestStates(t *testing.T) {
 		{file("100", `,"deposits":[{"kind":"qualified_security","asset":"UST","amount":"1000"}]`), reserve.Compliant},
 		{file("100", `,"deposits":[{"kind":"qualified_security","asset":"cusip:91282CAV3","amount":"1000"}]`), reserve.Compliant},
 		{file("100", `,"deposits":[{"kind":"qualified_security","asset":"US91282CAV37","amount":"1000"}]`), reserve.Compliant},
+		{file("100", `,"deposits":[{"kind":"qualified_security","asset":"XS91282CAV37","amount":"1000"}]`), reserve.UnderFunded},
+		{file("100", `,"deposits":[{"kind":"qualified_security","asset":"USMMF","amount":"1000"}]`), reserve.UnderFunded},
 		{file("100", `,"deposits":[{"kind":"qualified_security","asset":"912909108","amount":"1000"}]`), reserve.UnderFunded},
 		{file("100", `,"on_deposit_before":"1000","deposits":[{"kind":"cash","bank":"A","affiliated":true,"amount":"1000"}]`), reserve.UnderFunded},
 		{file("100", `,"deposits":[{"kind":"cash","bank":"A","affiliated":true,"amount":"1000"}]`), reserve.UnderFunded},

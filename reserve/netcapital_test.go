@@ -219,3 +219,28 @@ func FuzzParseNetCapital(f *testing.F) {
 		}
 	})
 }
+
+// TestNetCapitalBounds holds both sides of bounds that the constructed cases do not
+// touch.
+func TestNetCapitalBounds(t *testing.T) {
+	pack, err := loadRules(t).At(day(t, "2026-11-20"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := reserve.NetCapitalInput{
+		Method: reserve.Alternative, FirstYear: true, NetCapital: dec(t, "249999.99"), AggregateDebits: decimal.NewNullDecimal(decimal.Zero),
+		TentativeNetCapital: decimal.NewNullDecimal(dec(t, "100")), StockLoanPayable: decimal.NewNullDecimal(dec(t, "2500")),
+	}
+	n, err := reserve.ComputeNetCapital(in, pack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Exactly 2,500% is not over it, and the first year's limit is the basic method's.
+	if len(n.Notices) != 2 || strings.Contains(n.Notices[0].Trigger, "12 months") || n.Notices[1].Citation != "17 CFR 240.17a-11(b)(3)" {
+		t.Errorf("notices %+v, want the minimum and 120%% of it", n.Notices)
+	}
+	in.NetCapital = dec(t, "300000")
+	if n, err = reserve.ComputeNetCapital(in, pack); err != nil || len(n.Notices) != 0 {
+		t.Errorf("at exactly 120%%: notices %+v (%v)", n.Notices, err)
+	}
+}

@@ -199,3 +199,16 @@ func TestNotesE(t *testing.T) {
 		t.Error("shares locked at a price of zero")
 	}
 }
+
+func TestBadHolidays(t *testing.T) {
+	for _, h := range []reserve.Holiday{
+		{Name: "no rule at all"}, {Name: "no day", Month: 5}, {Name: "no month", Day: 5}, {Name: "month 13", Month: 13, Day: 5}, {Name: "day 32", Month: 5, Day: 32},
+		{Name: "no such weekday", Month: 5, Weekday: "Caturday", Nth: 1}, {Name: "fifth", Month: 5, Weekday: "Monday", Nth: 5}, {Name: "no nth", Month: 5, Weekday: "Monday"},
+	} {
+		calendars := loadRules(t).Calendars
+		calendars.Federal.Holidays = []reserve.Holiday{h}
+		if _, err := reserve.NewRules(nil, calendars); err == nil || !strings.Contains(err.Error(), h.Name) {
+			t.Errorf("%s: error %v", h.Name, err)
+		}
+	}
+}
