@@ -54,6 +54,7 @@ type Node struct {
 	fold   *fold
 	inputs map[string]input
 	reorgs map[string]chainwatch.Reorg // the last of each chain
+	quorum parties
 
 	picture atomic.Pointer[picture]
 	grown   broadcast // wakes those who wait for the journal to grow
@@ -68,6 +69,8 @@ type reading struct {
 	observations []custody.Observation
 	// input says how the source is; nil leaves it as it was.
 	input *input
+	// parties is set when the signing parties were asked.
+	parties *parties
 	// reorg is set when a chain took blocks back.
 	reorg *chainwatch.Reorg
 	// decide makes entries from a request, in the state it finds.

@@ -43,6 +43,9 @@ func (n *Node) openSources(ctx context.Context) error {
 		}
 		n.sources = append(n.sources, &inbox{n: n, config: config, files: in})
 	}
+	if n.signers != nil {
+		n.sources = append(n.sources, quorum{n})
+	}
 	if n.signers != nil && n.policy.Load() != nil {
 		n.sources = append(n.sources, wayOut{n})
 	}

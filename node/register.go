@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"goodcontrol/custody"
 	"goodcontrol/custody/wallet"
-	"goodcontrol/keys"
-	"goodcontrol/keys/session"
 	"goodcontrol/node/api"
 )
 
@@ -198,44 +194,6 @@ func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Appro
 		}
 	}
 	return api.Cut(p.headOf(), items, func(a api.Approval) string { return a.ID }, q), nil
-}
-
-// Group makes the coordinator of a group of parties the node's signers.
-// Threshold is how many of them must sign.
-func Group(g *session.Group, threshold int) Signers { return group{g, threshold} }
-
-type group struct {
-	g         *session.Group
-	threshold int
-}
-
-func (s group) Sign(ctx context.Context, request []byte) (Signature, error) {
-	sig, err := s.g.Sign(ctx, request)
-	return Signature{R: sig.R, S: sig.S, V: sig.V}, err
-}
-
-func (s group) Address(ctx context.Context, key, path string) (string, error) {
-	parsed, err := keys.ParsePath(path)
-	if err != nil {
-		return "", err
-	}
-	root, err := s.g.PublicKey(ctx, keys.KeyID(key))
-	if err != nil {
-		return "", err
-	}
-	child, err := root.Child(parsed)
-	if err != nil {
-		return "", err
-	}
-	return common.Address(child.Address()).Hex(), nil
-}
-
-func (s group) Status(ctx context.Context) (map[string]string, int) {
-	parties := map[string]string{}
-	for _, p := range s.g.Status(ctx) {
-		parties[string(p.Party)] = p.Error
-	}
-	return parties, s.threshold
 }
 
 // journalID names the journal: its first entry, which no other journal has.

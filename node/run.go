@@ -19,25 +19,6 @@ import (
 	"goodcontrol/reserve"
 )
 
-// Signers is the group of threshold signers, as the node sees it: it may ask, and
-// holds no share. Each party decides for itself.
-type Signers interface {
-	// Sign asks for the signature of a request, which is a wallet.Request, and
-	// returns it verified against the wallet's key.
-	Sign(ctx context.Context, request []byte) (Signature, error)
-	// Address is the address of a key's child, in EIP-55 case.
-	Address(ctx context.Context, key, path string) (string, error)
-	// Status says of each party why it cannot sign now, or nothing, and how many
-	// are needed.
-	Status(ctx context.Context) (parties map[string]string, threshold int)
-}
-
-// Signature is an ECDSA signature with its recovery id, 0 or 1.
-type Signature struct {
-	R, S [32]byte
-	V    byte
-}
-
 // Options are what a node is given beside its configuration.
 type Options struct {
 	Signers Signers

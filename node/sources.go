@@ -123,6 +123,9 @@ func (n *Node) note(r reading) {
 	if r.input != nil {
 		n.inputs[r.source] = *r.input
 	}
+	if r.parties != nil {
+		n.quorum = *r.parties
+	}
 	if r.reorg != nil {
 		n.reorgs[r.source] = *r.reorg
 	}

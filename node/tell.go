@@ -67,7 +67,7 @@ func (n *Node) tell(p *picture) ([]custody.Entry, error) {
 
 // conditions is everything that holds now and that a person has to know of.
 func (n *Node) conditions(p *picture) []alert.Condition {
-	all := []alert.Condition{statusOf(p)}
+	all := append([]alert.Condition{statusOf(p)}, n.quorum.conditions()...)
 	for i, s := range p.statements {
 		all = append(all, n.reserveConditions(p, s, p.drivers[i])...)
 	}

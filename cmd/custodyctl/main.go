@@ -61,6 +61,7 @@ func root() *cobra.Command {
 		Use: "custodyctl", Short: "operate and audit a Goodcontrol custody broker node",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	c.AddCommand(demoCommand())
+	c.AddCommand(demoCommand(), statusCommand(), tailCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
+		reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand())
 	return c
 }

@@ -10,9 +10,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"time"
 
-	"goodcontrol/custody/wallet"
+	"goodcontrol/cmd/signerd/policyfile"
 	"goodcontrol/keys"
 	"goodcontrol/keys/session"
 	"goodcontrol/keys/vault"
@@ -101,7 +100,7 @@ func (c *config) party(ctx context.Context, log *slog.Logger, listen bool) (*ses
 	if err != nil {
 		return nil, &configError{c.Members, err}
 	}
-	policy, err := wallet.LoadPolicy(c.Policy)
+	policy, err := policyfile.Open(c.Policy)
 	if err != nil {
 		return nil, &configError{c.Policy, err}
 	}
@@ -132,29 +131,11 @@ func (c *config) party(ctx context.Context, log *slog.Logger, listen bool) (*ses
 	}
 	party, err := session.NewParty(ctx, session.PartyConfig{
 		Dir: c.Dir, Identity: identity, Members: members, Conn: mesh, KEK: kek,
-		Authorizer: authorizer{policy}, Logger: log, PoolTarget: c.Pool,
+		Authorizer: policy, Logger: log, PoolTarget: c.Pool,
 	})
 	if err != nil {
 		mesh.Close()
 		return nil, err
 	}
 	return party, nil
-}
-
-// authorizer asks the policy that the node asks too, in this party's own copy.
-type authorizer struct{ policy *wallet.Policy }
-
-var _ keys.Authorizer = authorizer{}
-
-// Authorize turns what the policy allows into what this party signs.
-func (a authorizer) Authorize(_ context.Context, intent []byte, now time.Time) (keys.Request, error) {
-	ok, err := a.policy.Authorize(intent, now)
-	if err != nil {
-		return keys.Request{}, err
-	}
-	path, err := keys.ParsePath(ok.Path)
-	if err != nil {
-		return keys.Request{}, err
-	}
-	return keys.Request{Intent: ok.Intent, Key: keys.KeyID(ok.Key), Path: path, Address: ok.Sender, Digest: ok.Digest, Slot: ok.Slot}, nil
 }
