@@ -388,7 +388,10 @@ func (f *fold) finish() Books {
 
 // compareDrivers puts the largest first, and the same ones always in the same order.
 func compareDrivers(a, b Driver) int {
-	return cmp.Or(b.Amount.Cmp(a.Amount), cmp.Compare(a.Item, b.Item), cmp.Compare(a.Account.String(), b.Account.String()), cmp.Compare(a.Asset, b.Asset))
+	if c := cmp.Or(b.Amount.Cmp(a.Amount), cmp.Compare(a.Item, b.Item)); c != 0 {
+		return c
+	}
+	return compareKeys(Key{a.Account, a.Asset}, Key{b.Account, b.Asset})
 }
 
 // sort puts deposits in the order of their accounts, in which bank limits are used up.
