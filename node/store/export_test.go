@@ -56,6 +56,34 @@ func (s *Store) NeedFree(n uint64) { s.minFree = n }
 // RecordAt is where the record of a block stands in the witness's file.
 func RecordAt(number uint64) int { return recordSize * int(1+number%ringLength) }
 
+// RingLength is how many heads a witness keeps.
+const RingLength = ringLength
+
+// WitnessOf makes a witness that has seen blocks 1 to last, with one bit of the
+// record of block damaged flipped if that is not 0, and says what it knows when it
+// is opened.
+func WitnessOf(path string, last, damaged uint64) (newest uint64, torn bool, err error) {
+	w, err := createWitness(path)
+	if err != nil {
+		return 0, false, err
+	}
+	defer w.close()
+	for n := uint64(1); n <= last; n++ {
+		record := seenBlock{Number: n, Size: n}.record()
+		if n == damaged {
+			record[30] ^= 4
+		}
+		if _, err := w.file.WriteAt(record, int64(RecordAt(n))); err != nil {
+			return 0, false, err
+		}
+	}
+	again, err := openWitness(path)
+	if err != nil {
+		return 0, false, err
+	}
+	return again.newest.Number, again.torn, again.close()
+}
+
 // DataSync and OpenBadger are what the benchmarks compare with.
 var DataSync = dataSync
 

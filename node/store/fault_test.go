@@ -193,6 +193,33 @@ func TestWitnessDisagrees(t *testing.T) {
 	}
 }
 
+// TestWitnessWraps holds what a witness knows when its ring is not full, just full,
+// and has been written over, whole and with a damaged record.
+func TestWitnessWraps(t *testing.T) {
+	for _, row := range []struct {
+		last, damaged uint64
+		newest        uint64
+		torn          bool
+	}{
+		{0, 0, 0, false},
+		{1, 0, 1, false},
+		{1, 1, 0, true},
+		{store.RingLength - 1, 0, store.RingLength - 1, false},
+		{store.RingLength, 0, store.RingLength, false},
+		{store.RingLength, store.RingLength, store.RingLength - 1, true},
+		{store.RingLength, 1, store.RingLength, true}, // it stands where the next would: let the store prove it has that
+		{store.RingLength, 2, store.RingLength, false},
+		{3*store.RingLength + 7, 0, 3*store.RingLength + 7, false},
+		{3*store.RingLength + 7, 3*store.RingLength + 7, 3*store.RingLength + 6, true},
+	} {
+		newest, torn, err := store.WitnessOf(filepath.Join(t.TempDir(), "witness"), row.last, row.damaged)
+		if err != nil || newest != row.newest || torn != row.torn {
+			t.Errorf("after blocks 1 to %d, with %d damaged, the newest is %d, torn %v, %v, expected %d, %v",
+				row.last, row.damaged, newest, torn, err, row.newest, row.torn)
+		}
+	}
+}
+
 // TestAcceptHead opens a store whose witness is gone, or damaged, by naming its
 // head, and by no other name. The damaged witness is kept.
 func TestAcceptHead(t *testing.T) {
