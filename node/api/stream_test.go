@@ -73,9 +73,9 @@ var late = alert.Condition{Key: "input.stale/dtc", Kind: alert.InputStale, Data:
 func TestSnapshotThenLive(t *testing.T) {
 	m := newMemory()
 	m.look(t, short, brk)
-	m.look(t, brk) // the shortfall is cured
+	m.look(t, short, brk, late)
+	m.look(t, brk, late) // the shortfall is cured, and nobody is told who never heard of it
 	m.post(note(1))
-	m.look(t, brk, late)
 	ws := dial(t, serve(t, m, api.StreamOptions{}))
 
 	hello := next(t, ws, api.TypeHello)
@@ -96,7 +96,7 @@ func TestSnapshotThenLive(t *testing.T) {
 			t.Errorf("event %+v", e)
 		}
 	}
-	want := "[1 recon.break opened warning 1.7f3a91c2 2 input.stale opened warning 5.7f3a91c2 3 recon.break closed warning 6.7f3a91c2]"
+	want := "[1 recon.break opened warning 1.7f3a91c2 2 input.stale opened warning 3.7f3a91c2 3 recon.break closed warning 6.7f3a91c2]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("events %v, expected %s", got, want)
 	}
@@ -168,6 +168,53 @@ func TestBadMessagesKeepTheConnection(t *testing.T) {
 	say(t, ws, `{"op":"subscribe","channel":"journal","from":"now"}`)
 	if e := next(t, ws, api.TypeError); e.Code != api.CodeInvalid {
 		t.Errorf("one subscription too many: %+v", e)
+	}
+}
+
+// A subscription may begin anywhere before, at or within the feed.
+func TestResumeAnywhere(t *testing.T) {
+	m := newMemory()
+	m.post(note(0))
+	address := serve(t, m, api.StreamOptions{QueueEntries: 4})
+	live := dial(t, address)
+	next(t, live, api.TypeHello)
+	say(t, live, `{"op":"subscribe","channel":"journal","from":"now"}`)
+	next(t, live, api.TypeSubscribed)
+	for n := range 10 {
+		m.post(note(n + 1))
+		next(t, live, api.TypeEvent)
+	}
+	const head = 11
+	for from := range head {
+		ws := dial(t, address)
+		next(t, ws, api.TypeHello)
+		say(t, ws, fmt.Sprintf(`{"op":"subscribe","channel":"journal","from":"%d.7f3a91c2"}`, from))
+		next(t, ws, api.TypeSubscribed)
+		for want := from + 1; want <= head; want++ {
+			if e := next(t, ws, api.TypeEvent); e.Cursor != api.Cursor(journalID, uint64(want)) {
+				t.Fatalf("from %d: event %+v, expected entry %d", from, e, want)
+			}
+		}
+		ws.Close()
+	}
+}
+
+// What is not of a channel moves its subscriptions on all the same.
+func TestProgressPastOthers(t *testing.T) {
+	m := newMemory()
+	ws := dial(t, serve(t, m, api.StreamOptions{Heartbeat: 20 * time.Millisecond}))
+	next(t, ws, api.TypeHello)
+	say(t, ws, `{"op":"subscribe","channel":"alerts","from":"now"}`)
+	next(t, ws, api.TypeSubscribed)
+	m.post(note(1), note(2))
+	for deadline := time.Now().Add(patience); ; {
+		p := next(t, ws, api.TypeHeartbeat).Heads["s1"]
+		if p == (api.Progress{Cursor: "2.7f3a91c2"}) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("progress %+v after two entries that are no alerts", p)
+		}
 	}
 }
 
