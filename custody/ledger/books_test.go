@@ -340,3 +340,31 @@ func (f fixed) Read(_ context.Context, from uint64, fn func(ledger.Block) error)
 	}
 	return nil
 }
+
+// TestReplacedWriter lets a second writer take over the journal. The first finds
+// out at its next posting, loses nothing to it, and halts.
+func TestReplacedWriter(t *testing.T) {
+	ctx := context.Background()
+	m := ledger.NewMemory()
+	first := ledgertest.Open(t, m)
+	post(t, first, ledgertest.Deposit("a", "alice", ether, 1))
+	second := ledgertest.Open(t, m)
+	post(t, second, ledgertest.Deposit("b", "alice", ether, 2))
+	if epoch := second.Head().Epoch; epoch != 2 {
+		t.Errorf("the second writer has epoch %d, expected 2", epoch)
+	}
+	if _, err := first.Post(ctx, nil, ledgertest.Deposit("c", "alice", ether, 4)); !errors.Is(err, ledger.ErrFenced) {
+		t.Errorf("the replaced writer posted: error %v, expected ErrFenced", err)
+	}
+	if _, err := first.Post(ctx, nil, ledgertest.Deposit("c", "alice", ether, 4)); !errors.Is(err, ledger.ErrHalted) {
+		t.Errorf("the replaced writer goes on: error %v, expected ErrHalted", err)
+	}
+	checkSettled(t, first, alice, 1)
+	checkSettled(t, ledgertest.Open(t, m), alice, 3)
+	if _, err := ledger.Open(ctx, m, ledger.Options{Now: ledgertest.Clock(), Epoch: 1}); !errors.Is(err, ledger.ErrFenced) {
+		t.Errorf("opening with an old epoch gave error %v, expected ErrFenced", err)
+	}
+	if _, err := ledger.Open(ctx, m, ledger.Options{}); err == nil {
+		t.Error("books were opened without a clock")
+	}
+}
