@@ -84,7 +84,7 @@ type LocationConfig struct {
 type InboxConfig struct {
 	Source string `yaml:"source"`
 	Folder string `yaml:"folder"`
-	Format string `yaml:"format"` // camt.053 or mt535
+	Format string `yaml:"format"` // bai2, camt.053, mt535 or semt.002
 	// MaxAge is how old the newest statement may be before the status is UNKNOWN.
 	MaxAge time.Duration `yaml:"max_age"`
 }

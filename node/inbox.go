@@ -11,15 +11,18 @@ import (
 
 	"goodcontrol/custody"
 	"goodcontrol/offchain"
+	"goodcontrol/offchain/bai2"
 	"goodcontrol/offchain/camt"
 	"goodcontrol/offchain/mt535"
+	"goodcontrol/offchain/semt"
 )
 
 // readers are the formats that an inbox can hold.
 var readers = map[string]func(io.Reader, string) (offchain.Result, error){
+	"bai2":     bai2.Read,
 	"camt.053": camt.ReadStatement,
-	"camt.052": camt.ReadReport,
 	"mt535":    mt535.Read,
+	"semt.002": semt.Read,
 }
 
 func readerNames() []string { return slices.Sorted(maps.Keys(readers)) }
@@ -39,15 +42,23 @@ const scanEvery = 200 * time.Millisecond
 func (in *inbox) run(ctx context.Context, put func(context.Context, reading) error) error {
 	tick := time.NewTicker(scanEvery)
 	defer tick.Stop()
+	var claimed []offchain.Received // and not yet decided
 	for {
 		received, err := in.files.Scan(ctx)
 		if err != nil && ctx.Err() == nil {
 			in.n.log.Error("inbox not read", "source", in.name(), "error", err)
 		}
-		for _, r := range received {
-			if err := in.take(ctx, r, put); err != nil {
+		claimed = append(claimed, received...)
+		for len(claimed) > 0 {
+			err := in.take(ctx, claimed[0], put)
+			if errors.Is(err, errRetry) {
+				in.n.log.Error("file not read; trying again", "source", in.name(), "error", err)
+				break
+			}
+			if err != nil {
 				return err
 			}
+			claimed = claimed[1:]
 		}
 		select {
 		case <-ctx.Done():
@@ -56,6 +67,9 @@ func (in *inbox) run(ctx context.Context, put func(context.Context, reading) err
 		}
 	}
 }
+
+// errRetry marks an error of the disk, which says nothing about the file.
+var errRetry = errors.New("not read")
 
 // take reads one file and puts what it says into the journal, whole; or refuses it
 // whole. A file is archived only when the journal has it.
@@ -72,7 +86,7 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, errHalt):
+	case errors.Is(err, errHalt), errors.Is(err, errRetry):
 		return err
 	case errors.As(err, &fault):
 		bad = []*offchain.Error{fault}
@@ -94,12 +108,12 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 func (in *inbox) read(r offchain.Received) ([]custody.Observation, []*offchain.Error, error) {
 	f, err := r.Open()
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening %s: %w", r.Name, err)
+		return nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
 	}
 	defer f.Close()
 	result, err := readers[in.config.Format](f, r.Name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading %s: %w", r.Name, err)
+		return nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
 	}
 	if !result.Valid() {
 		return nil, result.Errors, nil

@@ -11,15 +11,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"goodcontrol/offchain"
+	"goodcontrol/offchain/bai2"
 	"goodcontrol/offchain/camt"
 	"goodcontrol/offchain/mt535"
+	"goodcontrol/offchain/semt"
 )
 
 // readers are the formats that parse reads.
 var readers = map[string]func(io.Reader, string) (offchain.Result, error){
+	"bai2":     bai2.Read,
 	"camt.052": camt.ReadReport,
 	"camt.053": camt.ReadStatement,
 	"mt535":    mt535.Read,
+	"mt536":    mt535.ReadTransactions,
+	"semt.002": semt.Read,
 }
 
 func parseCommand() *cobra.Command {
