@@ -45,9 +45,9 @@ var layout = map[string]row{
 	"node/store": {"custody custody/ledger", "storage must not interpret what it stores"},
 	"node/alert": {"custody reserve", "telling must not be able to act"},
 	"node/audit": {"custody custody/ledger reserve chainwatch/evm", "what is exported is checked with the same code, and nothing else of ours"},
-	"node/api":   {"custody node/alert node/web", "the API declares what it needs of a broker; node gives it"},
+	"node/api":   {"custody node/alert", "the API declares what it needs of a broker; node gives it"},
 	"node/api/*": {"custody node/api node/alert", "the reference client speaks the wire forms only"},
-	"node/web":   {"custody", "a page shows what it is handed"},
+	"node/web":   {"custody node/alert node/api", "a page shows the wire forms, and knows nothing that the API does not say"},
 
 	"testnet":           {"custody chainwatch offchain", "the world is made of outside things"},
 	"testnet/books":     {"custody offchain offchain/*", "banks and depositories write files as the real ones do"},

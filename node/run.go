@@ -16,6 +16,7 @@ import (
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
 	"goodcontrol/node/store"
+	"goodcontrol/node/web"
 	"goodcontrol/reserve"
 )
 
@@ -158,7 +159,7 @@ func (n *Node) Run(ctx context.Context, listener net.Listener) error {
 			}
 		})
 	}
-	server, err := api.New(n, api.Options{Log: n.journalID(), Version: Version, Logger: n.log})
+	server, err := api.New(n, api.Options{Log: n.journalID(), Version: Version, Logger: n.log, Pages: map[string]http.Handler{"/": web.Handler(n, n.log)}})
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,13 @@ func (s group) Address(ctx context.Context, key, path string) (string, error) {
 func (s group) Status(ctx context.Context) (map[string]string, int) {
 	parties := map[string]string{}
 	for _, p := range s.g.Status(ctx) {
-		parties[string(p.Party)] = p.Error
+		why := p.Error
+		for _, k := range p.Keys {
+			if k.Frozen != "" {
+				why = fmt.Sprintf("key %s is frozen: %s", k.Key, k.Frozen)
+			}
+		}
+		parties[string(p.Party)] = why
 	}
 	return parties, s.threshold
 }
