@@ -166,7 +166,7 @@ func TestBrokenFinality(t *testing.T) {
 	if _, err := w.chain.BreakFinality(w.ctx, other.Hash()); err != nil {
 		t.Fatal(err)
 	}
-	tape.wait("latch", func([]chainwatch.Batch) bool { return tape.done })
+	<-tape.ended
 	if !errors.Is(tape.err, chainwatch.ErrFinalityViolated) {
 		t.Fatalf("run ended with %v", tape.err)
 	}

@@ -127,17 +127,17 @@ type tape struct {
 	batches []chainwatch.Batch
 	err     error
 	done    bool
-	stop    context.CancelFunc
+	ended   chan struct{} // closed after the follower has ended
+	stop    func()
 }
 
 // follow runs a follower until the test ends or the tape is stopped.
 func follow(t testing.TB, f *chainwatch.Follower) *tape {
 	ctx, cancel := context.WithCancel(context.Background())
-	tp := &tape{t: t, changed: make(chan struct{}, 1)}
-	ended := make(chan struct{})
-	tp.stop = func() { cancel(); <-ended }
+	tp := &tape{t: t, changed: make(chan struct{}, 1), ended: make(chan struct{})}
+	tp.stop = func() { cancel(); <-tp.ended }
 	go func() {
-		defer close(ended)
+		defer close(tp.ended)
 		err := f.Run(ctx, func(_ context.Context, b chainwatch.Batch) error {
 			tp.set(func() { tp.batches = append(tp.batches, b) })
 			return nil
