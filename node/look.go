@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -63,8 +64,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	recon.Age(p.breaks, f.breaks, now)
-	f.breaks = p.breaks
+	recon.Age(p.breaks, f.told(), now)
 
 	findings := reserve.Findings{Unknown: p.stale(now)}
 	if err := n.compute(p, now); err != nil {
@@ -77,6 +77,21 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	findings.Unknown = append(findings.Unknown, contradictions(p.breaks)...)
 	p.verdict = reserve.Judge(findings)
 	return p, nil
+}
+
+// breakKey begins the key of every alert that tells of a break.
+const breakKey = "recon.break/"
+
+// told are the breaks that are open, as their alerts in the journal tell: since
+// when each stands outlives a restart.
+func (f *fold) told() []custody.Break {
+	var open []custody.Break
+	for _, a := range f.alerts.Open() {
+		if id, is := strings.CutPrefix(a.Key, breakKey); is {
+			open = append(open, custody.Break{ID: id, FirstSeen: a.OpenedAt})
+		}
+	}
+	return open
 }
 
 // stale says of each input why it cannot be believed.

@@ -187,7 +187,6 @@ type fold struct {
 	alerts      alert.Set
 	requests    requests
 	computed    computed
-	breaks      []custody.Break // as last looked at, for their age
 }
 
 // refold folds the whole journal.

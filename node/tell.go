@@ -177,7 +177,7 @@ func (n *Node) breakOf(b custody.Break) alert.Condition {
 		severity = alert.Info
 	}
 	return alert.Condition{
-		Key: "recon.break/" + b.ID, Kind: alert.ReconBreak, Severity: severity, Since: b.FirstSeen,
+		Key: breakKey + b.ID, Kind: alert.ReconBreak, Severity: severity, Since: b.FirstSeen,
 		Data: map[string]any{
 			"id": b.ID, "place": b.Place, "asset": b.Asset, "symbol": n.assets[b.Asset].Symbol,
 			"books": n.whole(b.Asset, b.Books), "outside": n.whole(b.Asset, b.Outside), "difference": n.whole(b.Asset, b.Difference),
