@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/shopspring/decimal"
+
+	"goodcontrol/custody"
 )
 
 // Name is how flags name the statement.
@@ -57,7 +59,7 @@ func (h Holding) Name() string {
 // Check flags a wrong check digit, and parts that do not sum to the aggregate.
 func (h Holding) Check() []Flag {
 	var flags []Flag
-	if h.ISIN != "" && !CheckISIN(string(h.ISIN)) {
+	if h.ISIN != "" && custody.CheckISIN(string(h.ISIN)) != nil {
 		flags = append(flags, CheckDigitOf(h.ISIN))
 	}
 	if h.Available.Given && h.NotAvailable.Given {

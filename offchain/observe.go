@@ -196,7 +196,7 @@ func (s SecuritiesStatement) Gone(r Received, held []custody.Holding) []custody.
 // asset names the instrument: by CUSIP where there is one, or else by ISIN.
 func (h Holding) asset(r Received) (custody.AssetID, error) {
 	switch {
-	case h.ISIN != "" && !CheckISIN(string(h.ISIN)):
+	case h.ISIN != "" && custody.CheckISIN(string(h.ISIN)) != nil:
 	case h.CUSIP != "":
 		return custody.AssetID("cusip:" + string(h.CUSIP)), nil
 	case h.ISIN != "":

@@ -72,35 +72,6 @@ func TestDecimalsRoundTrip(t *testing.T) {
 	})
 }
 
-// TestIdentifiers lists identifiers with right and wrong check digits.
-func TestIdentifiers(t *testing.T) {
-	for text, want := range map[string]bool{
-		"US0378331005": true, "US38259P5089": true, "IE00B4L5Y983": true, "DE0007236101": true,
-		"US0378331006": false, "NOTANISIN": false, "": false, "us0378331005": false, "US03783310O5": false, "0S0378331005": false, "US037833100X": false,
-	} {
-		if got := offchain.CheckISIN(text); got != want {
-			t.Errorf("CheckISIN(%q) = %v, want %v", text, got, want)
-		}
-	}
-	for text, want := range map[string]bool{
-		"037833100": true, "38259P508": true, "037833101": false, "03783310": false, "03783310X": false, "0378331-0": false,
-	} {
-		if got := offchain.CheckCUSIP(text); got != want {
-			t.Errorf("CheckCUSIP(%q) = %v, want %v", text, got, want)
-		}
-	}
-	for isin, want := range map[string]string{"US0378331005": "037833100", "IE00B4L5Y983": "", "US12": ""} {
-		if got := offchain.CUSIPOf(isin); got != want {
-			t.Errorf("CUSIPOf(%q) = %q, want %q", isin, got, want)
-		}
-	}
-	for cusip, want := range map[string]string{"037833100": "US0378331005", "38259P508": "US38259P5089", "037833101": ""} {
-		if got := offchain.ISINOf(cusip); got != want {
-			t.Errorf("ISINOf(%q) = %q, want %q", cusip, got, want)
-		}
-	}
-}
-
 // TestMinorUnits lists currencies of each kind, and what is none.
 func TestMinorUnits(t *testing.T) {
 	for code, want := range map[string]int{

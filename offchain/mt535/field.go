@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"goodcontrol/custody"
 	"goodcontrol/offchain"
 )
 
@@ -159,10 +160,11 @@ func readInstrument(f field) (instrument, error) {
 	var i instrument
 	if isin, found := strings.CutPrefix(lines[0], "ISIN "); found {
 		i.isin, lines = offchain.Text(strings.TrimSpace(isin)), lines[1:]
-		i.cusip = offchain.Text(offchain.CUSIPOf(string(i.isin)))
+		cusip, _ := custody.CUSIPOfISIN(string(i.isin)) // empty where the ISIN holds none
+		i.cusip = offchain.Text(cusip)
 	}
 	for _, l := range lines {
-		if cusip, found := strings.CutPrefix(l, "/US/"); found && i.cusip == "" && offchain.CheckCUSIP(cusip) {
+		if cusip, found := strings.CutPrefix(l, "/US/"); found && i.cusip == "" && custody.CheckCUSIP(cusip) == nil {
 			i.cusip = offchain.Text(cusip)
 		}
 		if i.isin == "" && i.other == "" && strings.HasPrefix(l, "/") {

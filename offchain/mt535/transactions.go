@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"goodcontrol/custody"
 	"goodcontrol/offchain"
 )
 
@@ -87,7 +88,7 @@ func (m *transactions) end(path string, at offchain.Range) error {
 	case "GENL":
 		return m.header().check()
 	case "FIN":
-		if isin := m.instrument.isin; isin != "" && !offchain.CheckISIN(string(isin)) {
+		if isin := m.instrument.isin; isin != "" && custody.CheckISIN(string(isin)) != nil {
 			m.flags = append(m.flags, offchain.CheckDigitOf(isin))
 		}
 	case "FIN/TRAN":

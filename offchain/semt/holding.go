@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"goodcontrol/custody"
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/isoxml"
 )
@@ -103,7 +104,8 @@ func (r *reading) take(path []byte, e *isoxml.Element) error {
 	case "FinInstrmId/ISIN":
 		isin := string(h.ISIN)
 		err := isoxml.Once(&isin, e.Text)
-		h.ISIN, h.CUSIP = offchain.Text(isin), offchain.Text(offchain.CUSIPOf(isin))
+		cusip, _ := custody.CUSIPOfISIN(isin) // empty where the ISIN holds none
+		h.ISIN, h.CUSIP = offchain.Text(isin), offchain.Text(cusip)
 		return err
 	case "FinInstrmId/Desc":
 		h.Description = offchain.Text(e.Text)
@@ -137,7 +139,7 @@ func (r *reading) take(path []byte, e *isoxml.Element) error {
 // FinancialInstrumentIdentificationType).
 func (r *reading) takeOther() {
 	h := &r.holding
-	if r.otherKind == "CUSP" && h.CUSIP == "" && offchain.CheckCUSIP(string(r.otherID)) {
+	if r.otherKind == "CUSP" && h.CUSIP == "" && custody.CheckCUSIP(string(r.otherID)) == nil {
 		h.CUSIP = r.otherID
 	}
 	if h.OtherID == "" {

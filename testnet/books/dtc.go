@@ -10,6 +10,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"goodcontrol/custody"
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/mt535"
 )
@@ -119,10 +120,10 @@ func (d *DTC) find(isin string) *position {
 }
 
 func isinOf(instrument string) (string, error) {
-	if offchain.CheckISIN(instrument) {
+	if custody.CheckISIN(instrument) == nil {
 		return instrument, nil
 	}
-	if isin := offchain.ISINOf(instrument); isin != "" {
+	if isin, err := custody.ISINOfCUSIP(instrument); err == nil {
 		return isin, nil
 	}
 	return "", fmt.Errorf("instrument %q, expected a CUSIP or an ISIN with the right check digit", instrument)
