@@ -145,6 +145,7 @@ func TestAssetCheck(t *testing.T) {
 		{ID: custody.USD, Symbol: "USD", Class: custody.Cash, Scale: 2},
 		{ID: "cusip:037833100", Symbol: "AAPL", Class: custody.Security},
 		{ID: "eip155:1/slip44:60", Symbol: "ETH", Class: custody.OtherCrypto, Scale: 18},
+		{ID: "isin:IE00B4L5Y983", Symbol: "SWDA", Class: custody.Security, Scale: 4},
 	}
 	for _, a := range good {
 		if err := a.Check(); err != nil {
@@ -153,10 +154,15 @@ func TestAssetCheck(t *testing.T) {
 	}
 	rows := map[string]custody.Asset{
 		"expected an id": {ID: "USD", Symbol: "USD", Class: custody.Cash},
+		"such as":        {ID: "wkn:710000", Symbol: "DAI", Class: custody.Security},
+		"CUSIP":          {ID: "cusip:037833101", Symbol: "AAPL", Class: custody.Security},
+		"ISIN":           {ID: "isin:us0378331005", Symbol: "AAPL", Class: custody.Security},
+		"currency":       {ID: "iso4217:usd", Symbol: "USD", Class: custody.Cash},
+		"CAIP-19":        {ID: "eip155:1/erc20:0x01", Symbol: "USDC", Class: custody.PaymentStablecoin},
 		"no symbol":      {ID: custody.USD, Class: custody.Cash},
 		"no class":       {ID: custody.USD, Symbol: "USD"},
 		"does not fit":   {ID: custody.USD, Symbol: "USDC", Class: custody.PaymentStablecoin},
-		"class cash":     {ID: "eip155:1/erc20:0x01", Symbol: "USDC", Class: custody.Cash},
+		"class cash":     {ID: "eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48", Symbol: "USDC", Class: custody.Cash},
 		"at most 36":     {ID: custody.USD, Symbol: "USD", Class: custody.Cash, Scale: 37},
 	}
 	for says, a := range rows {

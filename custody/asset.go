@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -9,6 +10,7 @@ import (
 //
 //	iso4217:USD                  a currency (ISO 4217)
 //	cusip:037833100              a security (CUSIP)
+//	isin:IE00B4L5Y983            a security that has no CUSIP (ISIN)
 //	eip155:1/slip44:60           a chain's own coin (CAIP-19)
 //	eip155:1/erc20:0x…           a token (CAIP-19, address in EIP-55 case)
 type AssetID string
@@ -26,6 +28,24 @@ func (id AssetID) Chain() string {
 		return ""
 	}
 	return chain
+}
+
+// Check says what is wrong with the name. Only the form of a currency is checked,
+// not that there is one; and not the case of an address, see [EVMAccount].
+func (id AssetID) Check() error {
+	if id.OnChain() {
+		return CheckCAIP19(string(id))
+	}
+	kind, code, _ := strings.Cut(string(id), ":")
+	switch kind {
+	case "iso4217":
+		return checkRuns("currency", code, run{3, letters})
+	case "cusip":
+		return CheckCUSIP(code)
+	case "isin":
+		return CheckISIN(code)
+	}
+	return errors.New("expected an id such as iso4217:USD, cusip:…, isin:…, or CAIP-19")
 }
 
 // AssetClass is what an asset is in law, which decides what it counts for.
@@ -79,9 +99,10 @@ type Asset struct {
 
 // Check says what is wrong with the asset's own description.
 func (a Asset) Check() error {
+	if err := a.ID.Check(); err != nil {
+		return fmt.Errorf("asset %q: %w", a.ID, err)
+	}
 	switch {
-	case a.ID == "" || !strings.ContainsRune(string(a.ID), ':'):
-		return fmt.Errorf("asset %q: expected an id such as iso4217:USD, cusip:…, or CAIP-19", a.ID)
 	case a.Symbol == "":
 		return fmt.Errorf("asset %s has no symbol", a.ID)
 	case a.Class < Cash || a.Class > OtherCrypto:
