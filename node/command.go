@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
 )
@@ -16,6 +17,14 @@ import (
 // address of a key, is asked for first; the decision itself is made by the one
 // goroutine that writes, in the state it finds.
 func (n *Node) Submit(ctx context.Context, r api.Request) (api.Result, error) {
+	// What was answered before is answered again, whatever has become of the world
+	// that the request was about.
+	if e, found, err := n.books.EntryByRef(ctx, requestRef(r)); err != nil {
+		return api.Result{}, err
+	} else if found {
+		before, err := custody.Fact[answered](e)
+		return before.Result, errors.Join(err, before.fits(r))
+	}
 	decide, err := n.prepare(ctx, r.Command)
 	if err != nil {
 		return api.Result{}, err
@@ -24,10 +33,7 @@ func (n *Node) Submit(ctx context.Context, r api.Request) (api.Result, error) {
 	err = n.put(ctx, reading{decide: func(f *fold) ([]custody.Entry, error) {
 		if before, ok := f.requests[r.Key]; ok {
 			result = before.Result
-			if before.Hash != hex.EncodeToString(r.Hash[:]) {
-				return nil, api.Errorf(api.CodeIdempotencyConflict, "key %q was used for another request", r.Key)
-			}
-			return nil, nil
+			return nil, before.fits(r)
 		}
 		now := n.now().UTC()
 		id, entries, err := decide(f, now)
@@ -35,14 +41,30 @@ func (n *Node) Submit(ctx context.Context, r api.Request) (api.Result, error) {
 			return nil, err
 		}
 		result = api.Result{ID: id, Seq: n.books.Head().Size + 1}
-		done, err := custody.FactEntry(kindRequest, custody.Ref("request/"+r.Key), r.Command.Person(), now,
+		done, err := custody.FactEntry(kindRequest, requestRef(r), r.Command.Person(), now,
 			answered{Key: r.Key, Hash: hex.EncodeToString(r.Hash[:]), Result: result})
 		return append(entries, done), err
 	}})
-	if errors.Is(err, errHalt) {
+	switch {
+	case errors.Is(err, errHalt):
 		err = api.Errorf(api.CodeHalted, "%v", err)
+	case errors.Is(err, ledger.ErrRefConflict):
+		err = api.Errorf(api.CodeConflict, "%v", err)
 	}
-	return result, err
+	if err != nil {
+		return api.Result{}, err // step may still be at it, and result is its own
+	}
+	return result, nil
+}
+
+func requestRef(r api.Request) custody.Ref { return custody.Ref("request/" + r.Key) }
+
+// fits says that the key was used for another request, or nothing.
+func (a answered) fits(r api.Request) error {
+	if a.Hash != hex.EncodeToString(r.Hash[:]) {
+		return api.Errorf(api.CodeIdempotencyConflict, "key %q was used for another request", r.Key)
+	}
+	return nil
 }
 
 // decision makes the entries of a command, and says what it made or acted on.
