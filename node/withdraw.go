@@ -80,7 +80,7 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 		if _, err := policy.Authorize(request, now); err != nil && !errors.Is(err, wallet.ErrNotApproved) {
 			return "", nil, api.Errorf(api.CodeRefused, "%v", err)
 		}
-		if err := n.available(f, intent); err != nil {
+		if err := n.available(f, intent, tx); err != nil {
 			return "", nil, err
 		}
 		return record(custody.KindWithdrawalRequested, "withdrawal/"+id, id, c.By, now,
@@ -121,24 +121,38 @@ func (n *Node) buildTransfer(ctx context.Context, chain string, from, to custody
 
 // available refuses what the client does not have, what the address does not
 // have, and any withdrawal from a wallet that an unexplained outflow left.
-func (n *Node) available(f *fold, i wallet.Intent) error {
+func (n *Node) available(f *fold, i wallet.Intent, tx wallet.Transaction) error {
 	for _, out := range f.settle.Unauthorized() {
 		if out.Wallet == i.Wallet {
 			return api.Errorf(api.CodeRefused, "wallet %s is stopped: outflow %s is explained by no intent and nobody has released it", i.Wallet, out.Ref)
 		}
 	}
-	hold, err := f.settle.Hold(custody.Entry{}, heldOf(i, 0))
+	hold, err := f.settle.Hold(custody.Entry{}, heldOf(i, tx.Nonce))
 	if err != nil {
-		return api.Errorf(api.CodeInvalid, "%v", err)
+		return api.Errorf(api.CodeConflict, "%v", err)
 	}
 	for _, leg := range hold.Legs {
-		p := n.books.Position(leg.Account, leg.Asset)
-		free, ok := p.Settled.Add(p.Pending)
-		if left, ok2 := free.Add(leg.Amount); !ok || !ok2 || left.Sign() < 0 || p.Settled.Cmp(i.Amount) < 0 {
+		free, ok := n.books.Position(leg.Account, leg.Asset).Settled.Sub(promised(f, i, leg.Account.Side()))
+		if left, ok2 := free.Add(leg.Amount); !ok || !ok2 || left.Sign() < 0 {
 			return api.Errorf(api.CodeRefused, "%s has %s free of %s, less than %s", leg.Account, n.whole(i.Asset, free), i.Asset, n.whole(i.Asset, i.Amount))
 		}
 	}
 	return nil
+}
+
+// promised is what approved withdrawals will take of the same asset from the same
+// client, or from the same address. The pending layer cannot tell: there a deposit
+// that may yet be taken back would make up for a hold.
+func promised(f *fold, i wallet.Intent, side custody.Side) (sum custody.Amount) {
+	for _, w := range f.withdrawals.All() {
+		if w.State != wallet.Held && w.State != wallet.SignedOff || w.Intent.Asset != i.Asset {
+			continue
+		}
+		if side == custody.For && w.Intent.Client == i.Client || side == custody.At && w.Intent.From == i.From {
+			sum, _ = sum.Add(w.Intent.Amount) // the pending layer added them up before
+		}
+	}
+	return sum
 }
 
 func heldOf(i wallet.Intent, nonce uint64) custody.WithdrawalHeld {
@@ -158,11 +172,11 @@ func (n *Node) hold(f *fold, w wallet.Withdrawal, now time.Time) ([]custody.Entr
 		}
 		return nil, api.Errorf(api.CodeRefused, "%v", err)
 	}
-	if err := n.available(f, w.Intent); err != nil {
-		return nil, err
-	}
 	tx, err := wallet.DecodeTransaction(w.Intent.Transaction)
 	if err != nil {
+		return nil, err
+	}
+	if err := n.available(f, w.Intent, tx); err != nil {
 		return nil, err
 	}
 	held := heldOf(w.Intent, tx.Nonce)
@@ -192,10 +206,7 @@ func (o wayOut) run(ctx context.Context, put func(context.Context, reading) erro
 	for {
 		grown := o.n.grown.wait()
 		for _, w := range o.n.picture.Load().withdrawals {
-			if last := broadcast[w.ID]; o.n.now().Sub(last) < retryEvery {
-				continue
-			}
-			if w.State != wallet.Held && w.State != wallet.SignedOff {
+			if last := broadcast[w.ID]; !o.due(w) || o.n.now().Sub(last) < retryEvery {
 				continue
 			}
 			broadcast[w.ID] = o.n.now()
@@ -212,11 +223,21 @@ func (o wayOut) run(ctx context.Context, put func(context.Context, reading) erro
 	}
 }
 
+// due says whether there is something to do about a withdrawal.
+func (o wayOut) due(w wallet.Withdrawal) bool {
+	return w.State == wallet.Held || w.State == wallet.SignedOff || o.late(w)
+}
+
+// late says that nobody may sign a withdrawal any more.
+func (o wayOut) late(w wallet.Withdrawal) bool {
+	return (w.State == wallet.Requested || w.State == wallet.Held) && o.n.now().After(w.Intent.Expires)
+}
+
 // carry takes one withdrawal a step further: to the signers, then to the chain.
 // The signature is in the journal before the transaction is on the chain, so that
 // no transaction of ours can be seen that we do not know.
 func (o wayOut) carry(ctx context.Context, w wallet.Withdrawal, put func(context.Context, reading) error) error {
-	if w.State == wallet.Held && o.n.now().After(w.Intent.Expires) {
+	if o.late(w) {
 		return o.void(ctx, w, put)
 	}
 	if w.State == wallet.Held {
@@ -237,7 +258,7 @@ func (o wayOut) carry(ctx context.Context, w wallet.Withdrawal, put func(context
 	return err
 }
 
-// void lifts the hold of a withdrawal that nobody may sign any more.
+// void gives up a withdrawal that nobody may sign any more, and lifts its hold.
 func (o wayOut) void(ctx context.Context, w wallet.Withdrawal, put func(context.Context, reading) error) error {
 	return put(ctx, reading{source: o.name(), decide: func(f *fold) ([]custody.Entry, error) {
 		tx, err := wallet.DecodeTransaction(w.Intent.Transaction)
@@ -250,7 +271,9 @@ func (o wayOut) void(ctx context.Context, w wallet.Withdrawal, put func(context.
 		if err != nil {
 			return nil, err
 		}
-		entries[0], err = f.settle.Void(entries[0], w.Intent.From, tx.Nonce)
+		if w.State == wallet.Held {
+			entries[0], err = f.settle.Void(entries[0], w.Intent.From, tx.Nonce)
+		}
 		return entries, err
 	}})
 }
