@@ -83,6 +83,7 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}})
 	}
 	var fault *offchain.Error
+	var unfit *misfit
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -90,6 +91,9 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		return err
 	case errors.As(err, &fault):
 		bad = []*offchain.Error{fault}
+	case errors.As(err, &unfit):
+		o := unfit.observation
+		bad = []*offchain.Error{offchain.Fault(r.Name, 0, o.Evidence.From, string(o.Ref), fmt.Sprintf("what fits our places and the journal: %v", unfit))}
 	case err != nil:
 		bad = []*offchain.Error{offchain.Fault(r.Name, 0, 0, err.Error(), "statements of places that are ours, that fit what is in the journal")}
 	}

@@ -137,7 +137,7 @@ func (n *Node) mean(r reading) ([]custody.Entry, error) {
 	for _, o := range r.observations {
 		meant, err := n.fold.settle.Observe(o)
 		if err != nil {
-			return nil, err
+			return nil, &misfit{o, err}
 		}
 		if err := n.fold.mean(meant...); err != nil {
 			return nil, err
@@ -153,6 +153,14 @@ func (n *Node) mean(r reading) ([]custody.Entry, error) {
 	}
 	return append(entries, decided...), n.fold.mean(decided...)
 }
+
+// misfit is an observation that cannot be settled, and why.
+type misfit struct {
+	observation custody.Observation
+	error
+}
+
+func (m *misfit) Unwrap() error { return m.error }
 
 // refuse undoes what a reading that cannot be posted did to the fold, by folding
 // the journal again. A file or a person may be wrong, and is told so; a chain
