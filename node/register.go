@@ -154,7 +154,13 @@ func (n *Node) withdrawalOf(w wallet.Withdrawal) api.Withdrawal {
 }
 
 // needed is how many people must approve: the maker, and the policy's checkers.
-func (n *Node) needed() int { return n.policy.Load().Checkers + 1 }
+// A node that has lost its policy cannot say.
+func (n *Node) needed() int {
+	if p := n.policy.Load(); p != nil {
+		return p.Checkers + 1
+	}
+	return 0
+}
 
 func approvers(w wallet.Withdrawal) []api.Approver {
 	list := []api.Approver{}
