@@ -140,6 +140,11 @@ func TestFlags(t *testing.T) {
 		if !reflect.DeepEqual(got, row.want) {
 			t.Errorf("%q -> %q: flags %v, want %v", row.from, row.to, result.Flags, row.want)
 		}
+		for _, h := range result.Securities[0].Holdings {
+			if h.ISIN == "US0378331006" && h.CUSIP != "" {
+				t.Errorf("%q -> %q: the wrong ISIN gave CUSIP %s", row.from, row.to, h.CUSIP)
+			}
+		}
 	}
 }
 
