@@ -138,7 +138,28 @@ func parseConfig(b []byte) (Config, error) {
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 		return Config{}, err
 	}
+	for i, a := range c.Assets {
+		c.Assets[i].ID = canonicalAsset(a.ID)
+	}
 	return c, c.Check()
+}
+
+// canonicalAsset writes the address in a token's name in EIP-55 case, as everything
+// that is seen on chain is named. A name that cannot be read is left to Check.
+func canonicalAsset(id custody.AssetID) custody.AssetID {
+	chain, contract, token := strings.Cut(string(id), "/erc20:")
+	place, err := wallet.CanonicalPlace(custody.Place(chain + ":" + contract))
+	if !token || err != nil {
+		return id
+	}
+	return custody.AssetID(chain + "/erc20:" + string(place[len(chain)+1:]))
+}
+
+// tokenMistyped says whether the address of a token is none, or fails its check.
+func tokenMistyped(id custody.AssetID) bool {
+	chain, contract, token := strings.Cut(string(id), "/erc20:")
+	_, err := wallet.CanonicalPlace(custody.Place(chain + ":" + contract))
+	return token && err != nil
 }
 
 // resolve makes paths in the file relative to the file.
@@ -179,6 +200,7 @@ func (c Config) Check() error {
 		_, known := layouts[a.Layout]
 		wrong(a.Layout != "" && !known, "assets: %s: layout %q, expected one of %q", a.ID, a.Layout, layoutNames())
 		wrong(strings.Contains(string(a.ID), "/erc20:") && a.Layout == "", "assets: %s: a token needs a layout, so that its balances can be proven", a.ID)
+		wrong(canonicalAsset(a.ID) != a.ID || tokenMistyped(a.ID), "assets: %s: the address is not in EIP-55 case, or mistyped", a.ID)
 		wrong(a.ID.OnChain() && !c.hasChain(a.ID.Chain()), "assets: %s: chain %s is not among the chains", a.ID, a.ID.Chain())
 	}
 	_, listed := assets[custody.USD]

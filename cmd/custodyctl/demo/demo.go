@@ -100,7 +100,7 @@ func (p *player) play(ctx context.Context, steps []step) error {
 	p.result.OK = true
 	for i, s := range steps {
 		if p.asks && i >= readyAfter {
-			p.ask(ctx)
+			p.ask(ctx, "\n-- Enter plays the next step ")
 		}
 		r := p.one(ctx, s)
 		p.result.Steps = append(p.result.Steps, r)
@@ -126,8 +126,7 @@ func (p *player) play(ctx context.Context, steps []step) error {
 	}
 	p.say("\nEvery step showed what it should, in %s s.\n", p.result.Seconds)
 	if p.asks {
-		p.say("The node keeps running. Enter ends it.\n")
-		p.ask(ctx)
+		p.ask(ctx, "The node keeps running. Enter ends it. ")
 	}
 	return nil
 }
@@ -180,11 +179,11 @@ func (p *player) tell(i, of int, r StepResult) {
 
 // ask waits for Enter. At the end of input the rest is played without asking, so
 // that a demo without a terminal ends by itself.
-func (p *player) ask(ctx context.Context) {
+func (p *player) ask(ctx context.Context, prompt string) {
 	if !p.asks {
 		return
 	}
-	p.say("\n-- Enter plays the next step ")
+	p.say("%s", prompt)
 	line := make(chan error, 1)
 	go func() {
 		_, err := p.in.ReadString('\n')
