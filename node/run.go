@@ -156,6 +156,9 @@ func (n *Node) Run(ctx context.Context, listener net.Listener) error {
 			if err := s.run(ctx, n.put); err != nil && ctx.Err() == nil {
 				n.log.Error("source stopped", "source", s.name(), "error", err)
 				failed <- fmt.Errorf("source %s: %w", s.name(), err)
+				// What it would bring is missing from now on. If posting is halted
+				// the status says so already.
+				_ = n.put(ctx, reading{source: s.name(), input: &input{refused: fmt.Sprintf("stopped: %v", err)}})
 			}
 		})
 	}
