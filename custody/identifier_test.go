@@ -228,7 +228,7 @@ func TestCUSIPChange(t *testing.T) {
 func TestFIGIChange(t *testing.T) {
 	const consonants = "BCDFGHJKLMNPQRSTVWXYZ"
 	rapid.Check(t, func(t *rapid.T) {
-		code := completed(t, `[CDFHJ-NP-TWXZ][B-DF-HJ-NP-TV-Z]G[0-9B-DF-HJ-NP-TV-Z]{8}`, each("0123456789"), custody.CheckFIGI)
+		code := completed(t, `[CDFHJL-NP-TWXZ][B-DF-HJ-NP-TV-Z]G[0-9B-DF-HJ-NP-TV-Z]{8}`, each("0123456789"), custody.CheckFIGI)
 		everyChange(t, code, custody.CheckFIGI, func(at int, was, is byte, changed string) bool {
 			set := "0123456789" + consonants
 			switch {
