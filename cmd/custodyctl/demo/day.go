@@ -125,7 +125,33 @@ func playFunded(ctx context.Context, w *world) (facts, error) {
 	if err := w.bank.Transfer(operating, special, dollars(750_000), "XFER/1"); err != nil {
 		return nil, err
 	}
-	if err := w.statements(operating, special); err != nil {
+	// One account's statement comes first: the other half is missing, and the
+	// requirement is still not met.
+	if err := w.statements(operating); err != nil {
+		return nil, err
+	}
+	half, err := w.alerts.hear(ctx, mark, "recon.break", "opened", nil)
+	if err != nil {
+		return nil, err
+	}
+	var open struct {
+		Difference string `json:"difference"`
+		Explained  string `json:"explained"`
+		Cause      string `json:"cause"`
+	}
+	if err := json.Unmarshal(half.Data, &open); err != nil {
+		return nil, err
+	}
+	if open.Cause != "in_transit" || open.Difference != "-750000.00" || open.Explained != open.Difference {
+		return nil, fmt.Errorf("the break tells of %+v, expected -750000.00 in transit, explained", open)
+	}
+	if _, err := w.status(ctx, api.UnderFunded); err != nil {
+		return nil, err
+	}
+	if err := w.statements(special); err != nil {
+		return nil, err
+	}
+	if _, err := w.alerts.hear(ctx, mark, "recon.break", "closed", nil); err != nil {
 		return nil, err
 	}
 	closed, err := w.alerts.hear(ctx, mark, "reserve.shortfall", "closed", nil)
@@ -139,7 +165,10 @@ func playFunded(ctx context.Context, w *world) (facts, error) {
 	if s.Reserves.Customer.Eligible != "1250000.00" || s.Breaks != 0 {
 		return nil, fmt.Errorf("eligible is %s with %d breaks, expected 1250000.00 with none", s.Reserves.Customer.Eligible, s.Breaks)
 	}
-	return facts{"status": s.Status, "required": s.Reserves.Customer.Required, "eligible": s.Reserves.Customer.Eligible, "alert_closed": closed.Alert, "breaks_open": s.Breaks}, nil
+	return facts{
+		"status": s.Status, "required": s.Reserves.Customer.Required, "eligible": s.Reserves.Customer.Eligible, "alert_closed": closed.Alert,
+		"break_meanwhile": open, "breaks_open": s.Breaks,
+	}, nil
 }
 
 // theft sends tokens out of the omnibus address with the signatures of two parties
