@@ -53,6 +53,8 @@ func TestConfigFile(t *testing.T) {
 		{"no endpoint", edit(`endpoints: ["http://127.0.0.1:8545"]`, "endpoints: []"), []string{"eip155:1", "endpoint"}},
 		{"not a chain", edit("id: eip155:1,", "id: solana:1,"), []string{"solana:1"}},
 		{"asset of no chain", edit("eip155:1/slip44:60", "eip155:5/slip44:60"), []string{"eip155:5 is not among the chains"}},
+		{"not on loopback", edit("127.0.0.1:8443", "0.0.0.0:8443"), []string{"0.0.0.0:8443", "loopback"}},
+		{"on every address", edit("127.0.0.1:8443", `":8443"`), []string{"loopback"}},
 		{"key twice", string(good) + "entity: Another LLC\n", []string{"entity", "already defined"}},
 	}
 	for _, row := range rows {

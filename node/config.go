@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,7 +186,7 @@ func (c Config) Check() error {
 	}
 	wrong(c.Entity == "", "entity: expected the legal name of the firm")
 	wrong(c.Data == "", "data: expected a folder")
-	wrong(c.Listen == "", "listen: expected an address such as 127.0.0.1:8443")
+	wrong(!onLoopback(c.Listen), "listen: %q, expected an address of loopback such as 127.0.0.1:8443", c.Listen)
 	assets, err := c.assets()
 	if err != nil {
 		all = append(all, err)
@@ -207,6 +208,12 @@ func (c Config) Check() error {
 	wrong(!listed, "assets: %s is not listed; the reserve is computed in it", custody.USD)
 	all = append(all, c.checkOffchain()...)
 	return errors.Join(all...)
+}
+
+// onLoopback says whether an address can be reached from this machine only.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
 func (c Config) checkOffchain() []error {
