@@ -13,7 +13,6 @@ import (
 	"goodcontrol/custody"
 	"goodcontrol/node/alert"
 	"goodcontrol/node/api"
-	"goodcontrol/reserve"
 )
 
 // Version is the program's.
@@ -48,7 +47,7 @@ func (n *Node) Status(_ context.Context, at api.AsOf) (api.Status, error) {
 	}
 	for i, to := range []*api.ReserveSummary{&s.Reserves.Customer, &s.Reserves.PAB} {
 		if i < len(p.statements) {
-			*to = summary(p.statements[i], p.at)
+			*to = summary(p, i)
 		}
 	}
 	for _, a := range p.alerts.Open() {
@@ -89,8 +88,9 @@ func railOf(name string, in input, p *picture) api.Rail {
 	return r
 }
 
-func summary(s reserve.Statement, at time.Time) api.ReserveSummary {
-	out := api.ReserveSummary{Required: dollars(s.Required), ComputedAt: at.UTC(), DepositDueBy: s.Deadline.Due, Eligible: "0.00", Shortfall: "0.00", Excess: "0.00"}
+func summary(p *picture, i int) api.ReserveSummary {
+	s := p.statements[i]
+	out := api.ReserveSummary{Required: dollars(s.Required), ComputedAt: p.at.UTC(), DepositDueBy: p.due[i], Eligible: "0.00", Shortfall: "0.00", Excess: "0.00"}
 	if s.Funding != nil {
 		out.Eligible, out.Shortfall, out.Excess = dollars(s.Funding.Eligible), dollars(s.Funding.MinimumDeposit), dollars(s.Funding.MaximumWithdrawal)
 	}
@@ -105,16 +105,17 @@ func (n *Node) Reserve(_ context.Context, at api.AsOf, population api.Population
 	}
 	for i, s := range p.statements {
 		if string(s.Params.Population) == string(population) {
-			return n.reserveOf(p, s, p.drivers[i]), nil
+			return n.reserveOf(p, i), nil
 		}
 	}
 	return api.Reserve{}, api.Errorf(api.CodeNotFound, "the %s computation could not be made: %v", population, p.verdict.Reasons)
 }
 
-func (n *Node) reserveOf(p *picture, s reserve.Statement, drivers []reserve.Driver) api.Reserve {
+func (n *Node) reserveOf(p *picture, i int) api.Reserve {
+	s, drivers := p.statements[i], p.drivers[i]
 	r := s.Report(cents)
 	out := api.Reserve{
-		Head: p.headOf(), Population: api.Population(s.Params.Population), ReserveSummary: summary(s, p.at),
+		Head: p.headOf(), Population: api.Population(s.Params.Population), ReserveSummary: summary(p, i),
 		TotalCredits: r.TotalCredits, AggregateDebitItems: r.AggregateDebitItems, DebitReduction: r.DebitReduction, TotalDebits: r.TotalDebits,
 		ExcessCredits: r.ExcessCredits, ExcessDebits: r.ExcessDebits, Deposits: []api.Deposit{}, Ineligible: []api.Ineligible{},
 	}

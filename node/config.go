@@ -206,6 +206,8 @@ func (c Config) Check() error {
 	}
 	_, listed := assets[custody.USD]
 	wrong(!listed, "assets: %s is not listed; the reserve is computed in it", custody.USD)
+	s := c.Signing
+	wrong(s.Members != "" && (s.Identity == "" || s.Policy == ""), "signing: members without identity or policy: expected all three or none")
 	all = append(all, c.checkOffchain()...)
 	return errors.Join(all...)
 }

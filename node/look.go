@@ -29,6 +29,7 @@ type picture struct {
 	// when they could not be made.
 	statements []reserve.Statement
 	deposits   [2]reserve.Deposits
+	due        [2]time.Time // when a deposit is due, if one is
 	drivers    [2][]reserve.Driver
 	control    []reserve.SecurityControl
 	breaks     []custody.Break
@@ -156,6 +157,7 @@ func (n *Node) compute(p *picture, now time.Time) error {
 		return err
 	}
 	p.statements = []reserve.Statement{customer, pab}
+	p.due = [2]time.Time{n.dueSince(customer), n.dueSince(pab)}
 	p.deposits = [2]reserve.Deposits{running.Customer.Deposits, running.PAB.Deposits}
 	if last := n.picture.Load(); last != nil && sameLines(last.statements, p.statements) {
 		p.drivers = last.drivers

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -51,7 +52,15 @@ func (n *Node) tell(p *picture) ([]custody.Entry, error) {
 			told = append(told, e)
 		}
 	}
-	events, err := n.fold.alerts.Diff(alert.Picture{At: p.at.UTC(), Seq: n.books.Head().Size, Conditions: n.conditions(p)})
+	events, err := n.fold.alerts.Diff(alert.Picture{
+		At: p.at.UTC(), Seq: n.books.Head().Size, Conditions: n.conditions(p),
+		Proof: func(a alert.Alert) any {
+			if a.Key == statusKey {
+				return p.verdict
+			}
+			return nil
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +76,10 @@ func (n *Node) tell(p *picture) ([]custody.Entry, error) {
 
 // conditions is everything that holds now and that a person has to know of.
 func (n *Node) conditions(p *picture) []alert.Condition {
-	all := append([]alert.Condition{statusOf(p)}, n.quorum.conditions()...)
+	all := n.quorum.conditions()
+	if p.verdict.Status != reserve.Compliant {
+		all = append(all, statusOf(p))
+	}
 	for i, s := range p.statements {
 		all = append(all, n.reserveConditions(p, s, p.drivers[i])...)
 	}
@@ -98,26 +110,27 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 	return all
 }
 
-// statusOf is the status word itself: an alert that never closes, and whose change
-// is the news.
+const statusKey = "status"
+
+// statusOf tells that the status is not COMPLIANT. That the word changed is the
+// news; it closes, with the new word as its proof, when it is COMPLIANT again.
 func statusOf(p *picture) alert.Condition {
-	severity := alert.Info
-	if p.verdict.Status != reserve.Compliant {
-		severity = alert.Warning
-	}
-	return alert.Condition{
-		Key: "status", Kind: alert.StatusChanged, Severity: severity, Data: p.verdict, Matters: p.verdict.Status,
-	}
+	return alert.Condition{Key: statusKey, Kind: alert.StatusChanged, Severity: alert.Warning, Data: p.verdict, Matters: p.verdict.Status}
 }
 
 func (n *Node) reserveConditions(p *picture, s reserve.Statement, drivers []reserve.Driver) []alert.Condition {
 	var all []alert.Condition
 	from, to := n.wireAccounts(s.Params.Population)
 	if short, is := reserve.ShortfallOf(s, drivers, p.at, from, to); is {
+		short.Deadline = n.dueSince(s)
+		short.SecondsLeft = int64(short.Deadline.Sub(p.at) / time.Second)
 		all = append(all, alert.Condition{
-			Key: "reserve.shortfall/" + string(s.Params.Population), Kind: alert.ReserveShortfall, Deadline: short.Deadline,
+			Key: shortfallKey(s), Kind: alert.ReserveShortfall, Deadline: short.Deadline,
 			Data: short, Matters: []string{short.Required, short.Eligible, short.Deadline.Format(time.RFC3339)},
 		})
+		if p.at.After(short.Deadline) {
+			all = append(all, overdue(s, short))
+		}
 	}
 	if s.Funding == nil {
 		return all
@@ -132,6 +145,37 @@ func (n *Node) reserveConditions(p *picture, s reserve.Statement, drivers []rese
 		}
 	}
 	return all
+}
+
+func shortfallKey(s reserve.Statement) string {
+	return "reserve.shortfall/" + string(s.Params.Population)
+}
+
+// dueSince is when the deposit for a shortfall is due. One that stands since an
+// earlier day is due when it was due then: a later computation does not move it.
+func (n *Node) dueSince(s reserve.Statement) time.Time {
+	for _, a := range n.fold.alerts.Open() {
+		var before reserve.Shortfall
+		if a.Key != shortfallKey(s) || json.Unmarshal(a.Data, &before) != nil {
+			continue
+		}
+		if before.Deadline.Before(s.Deadline.Due) {
+			return before.Deadline
+		}
+	}
+	return s.Deadline.Due
+}
+
+// overdue tells that a deposit was not made in time: there is no cure period, and
+// notice is due at once.
+func overdue(s reserve.Statement, short reserve.Shortfall) alert.Condition {
+	return alert.Condition{
+		Key: "reserve.deposit_overdue/" + string(s.Params.Population), Kind: alert.DepositOverdue, Since: short.Deadline,
+		Data: map[string]string{
+			"population": string(s.Params.Population), "shortfall": short.Shortfall, "deadline": short.Deadline.Format(time.RFC3339),
+			"notice": "immediately to the Commission and the examining authority, confirmed in writing", "citation": "17 CFR 240.15c3-3(i)",
+		}, Matters: short.Deadline.Format(time.RFC3339),
+	}
 }
 
 // wireAccounts are the account that could pay a deposit and the one it would go to,
