@@ -153,6 +153,9 @@ func (s *signers) count() int {
 // newWorld makes everything but the node.
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	if t, is := t.(*testing.T); is {
+		t.Parallel() // worlds share nothing, and mostly wait
+	}
 	w := &world{TB: t, dir: t.TempDir(), clock: &clock{}, wallets: map[string]string{}, people: map[string]ed25519.PrivateKey{}}
 	for _, name := range []string{"mia", "max", "carl", "cleo", "olga", "stranger"} {
 		seed := sha256.Sum256([]byte("node test " + name))
