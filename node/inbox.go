@@ -102,10 +102,11 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		return in.files.Done(r)
 	}
 	in.n.log.Error("file refused", "source", in.name(), "file", r.Name, "sha256", r.Hash, "error", bad[0])
-	if err := in.files.Refuse(r, bad); err != nil {
+	// The journal knows of it before the file goes, so that it cannot be forgotten.
+	if err := put(ctx, in.refuse(r, bad[0])); err != nil {
 		return err
 	}
-	return put(ctx, reading{source: in.name(), input: &input{refused: fmt.Sprintf("file %s was refused: %v", r.Name, bad[0])}})
+	return in.files.Refuse(r, bad)
 }
 
 // read turns a file into observations, or says what is wrong with it.

@@ -162,6 +162,9 @@ func (n *Node) locationsHeard() map[string]input {
 				in.maxAge = box.MaxAge
 			}
 		}
+		if why := n.fold.refused[l.Source]; why != "" {
+			in.refused = why
+		}
 		in.asOf = latest[l.Place]
 		heard[string(l.Place)] = in
 	}

@@ -173,3 +173,18 @@ func TestCallerWhoHangsUp(t *testing.T) {
 	}
 	w.status(api.Compliant)
 }
+
+// TestRefusalOutlivesRestart: what was refused is still missing after a restart.
+func TestRefusalOutlivesRestart(t *testing.T) {
+	w := opened(t)
+	if where := w.put("bank", "bad.txt", []byte("<Document")); where != "quarantine" {
+		t.Fatalf("it went to %s", where)
+	}
+	w.status(api.UnknownStatus, "bad.txt was refused")
+	w.stop()
+	w.start()
+	w.followed()
+	w.status(api.UnknownStatus, "bad.txt was refused")
+	w.deliver(w.statement(operating))
+	w.status(api.Compliant)
+}
