@@ -46,6 +46,7 @@ func (e *Entry) AppendContent(b []byte) []byte {
 		b = l.Amount.Append(b)
 	}
 	b = appendString(b, string(e.Reverses))
+	b = appendString(b, string(e.Resolves))
 	b = e.Evidence.append(b)
 	return appendString(b, string(e.Body))
 }
@@ -105,6 +106,7 @@ func DecodeEntry(b []byte) (Entry, []byte, error) {
 		e.Legs = append(e.Legs, d.leg())
 	}
 	e.Reverses = Ref(d.string())
+	e.Resolves = Ref(d.string())
 	e.Evidence = d.evidence()
 	if body := d.string(); body != "" {
 		e.Body = []byte(body)

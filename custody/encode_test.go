@@ -31,7 +31,7 @@ func full() custody.Entry {
 				Asset:   asset, Layer: custody.Pending, Amount: custody.NewAmount(math.MaxInt64),
 			},
 		},
-		Reverses: "eip155:1:0xab#included",
+		Reverses: "eip155:1:0xab#included", Resolves: "held/7",
 		Evidence: custody.Evidence{
 			File: strings.Repeat("0f", 32), From: 12, To: 80,
 			Chain: "eip155:1", Block: 19, BlockHash: "0xbb", Tx: "0xab", Log: -1,
@@ -58,10 +58,10 @@ func TestEntryForm(t *testing.T) {
 		"623836393931633632313862333663316431394434613265394562306345333630366542343801ffffffffffffffffffffff" +
 		"fffffffffb4a0d6569703135353a313a30783031396569703135353a312f65726332303a3078413062383639393163363231" +
 		"386233366331643139443461326539456230634533363036654234380200000000000000007fffffffffffffff1665697031" +
-		"35353a313a3078616223696e636c756465644030663066306630663066306630663066306630663066306630663066306630" +
-		"663066306630663066306630663066306630663066306630663066306630663066000000000000000c000000000000005008" +
-		"6569703135353a31000000000000001304307862620430786162ffffffffffffffff137b226b696e64223a226d6f76656d65" +
-		"6e74227d"
+		"35353a313a3078616223696e636c756465640668656c642f37403066306630663066306630663066306630663066306630" +
+		"6630663066306630663066306630663066306630663066306630663066306630663066306630663066000000000000000c00" +
+		"00000000000050086569703135353a31000000000000001304307862620430786162ffffffffffffffff137b226b696e6422" +
+		"3a226d6f76656d656e74227d"
 	if got := hex.EncodeToString(encode(t, e)); got != want {
 		t.Errorf("the entry encodes to\n%s, expected\n%s", got, want)
 	}
@@ -89,7 +89,7 @@ func anyEntry() *rapid.Generator[custody.Entry] {
 			Seq: rapid.Uint64().Draw(t, "seq"), Recorded: moment.Draw(t, "recorded"), Effective: moment.Draw(t, "effective"),
 			Ref: custody.Ref(text.Draw(t, "ref")), Kind: text.Draw(t, "kind"), Actor: text.Draw(t, "actor"),
 			Approvals: rapid.SliceOfN(text, 0, 3).Draw(t, "approvals"), Legs: rapid.SliceOfN(leg, 0, 4).Draw(t, "legs"),
-			Reverses: custody.Ref(text.Draw(t, "reverses")),
+			Reverses: custody.Ref(text.Draw(t, "reverses")), Resolves: custody.Ref(text.Draw(t, "resolves")),
 			Evidence: custody.Evidence{
 				File: text.Draw(t, "file"), From: rapid.Int64().Draw(t, "from"), To: rapid.Int64().Draw(t, "to"),
 				Chain: text.Draw(t, "chain"), Block: rapid.Uint64().Draw(t, "block"), BlockHash: text.Draw(t, "hash"),

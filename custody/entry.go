@@ -54,8 +54,11 @@ type Entry struct {
 	Actor     string   `json:"actor"`
 	Approvals []string `json:"approvals,omitempty"`
 	Legs      []Leg    `json:"legs,omitempty"`
-	// Reverses names the entry that this one takes back.
-	Reverses Ref      `json:"reverses,omitempty"`
+	// Reverses names the entry that this one takes back whole.
+	Reverses Ref `json:"reverses,omitempty"`
+	// Resolves names the entry whose pending legs this one takes back, to post
+	// them as settled legs or to void them.
+	Resolves Ref      `json:"resolves,omitempty"`
 	Evidence Evidence `json:"evidence"`
 	// Body is the fact that the entry records, as JSON: an observation, an
 	// address assigned, an approval. An entry may have legs, a body, or both.
@@ -78,6 +81,8 @@ func (e *Entry) Check() error {
 		return fmt.Errorf("entry %s: effective time %s cannot be encoded, expected one from 1678 to 2262 and not 1970-01-01T00:00:00Z", e.Ref, e.Effective)
 	case len(e.Legs) == 0 && len(e.Body) == 0:
 		return fmt.Errorf("entry %s has neither legs nor a body", e.Ref)
+	case e.Reverses != "" && e.Resolves != "":
+		return fmt.Errorf("entry %s reverses %s and resolves %s, expected one of the two at most", e.Ref, e.Reverses, e.Resolves)
 	case len(e.Legs) > MaxLegs:
 		return fmt.Errorf("entry %s has %d legs, expected at most %d", e.Ref, len(e.Legs), MaxLegs)
 	}

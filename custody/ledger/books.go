@@ -158,12 +158,13 @@ func (p *batch) admit(ctx context.Context, e custody.Entry) (Posted, error) {
 	}
 	raw := body[start:]
 	content := sha256.Sum256(custody.EncodedContent(raw))
-	if old, ok := p.record(e.Ref); ok {
+	if seq, ok := p.seqOf(e.Ref); ok {
+		old := p.record(seq)
 		if old.content != content {
 			return Posted{}, fmt.Errorf("%w: %s was posted as entry %d with content %x, this one has %x",
-				ErrRefConflict, e.Ref, old.seq, old.content, content)
+				ErrRefConflict, e.Ref, seq, old.content, content)
 		}
-		return Posted{Seq: old.seq, Recorded: time.Unix(0, old.recorded).UTC(), Existing: true}, nil
+		return Posted{Seq: seq, Recorded: time.Unix(0, old.recorded).UTC(), Existing: true}, nil
 	}
 	if err := p.mirrors(ctx, &e); err != nil {
 		return Posted{}, err
@@ -176,40 +177,6 @@ func (p *batch) admit(ctx context.Context, e custody.Entry) (Posted, error) {
 	}
 	p.body = body
 	return Posted{Seq: e.Seq, Recorded: e.Recorded}, nil
-}
-
-// mirrors holds a reversal against what it reverses: together their legs must
-// come to nothing. Whether there is such an entry is for apply to say.
-func (p *batch) mirrors(ctx context.Context, e *custody.Entry) error {
-	r, ok := p.record(e.Reverses)
-	if e.Reverses == "" || !ok {
-		return nil
-	}
-	original, err := p.entry(ctx, r.seq)
-	if err != nil {
-		return fmt.Errorf("entry %s reverses %s: %w", e.Ref, e.Reverses, err)
-	}
-	type part struct {
-		account custody.Account
-		asset   custody.AssetID
-		layer   custody.Layer
-	}
-	rest := make(map[part]custody.Amount)
-	for _, legs := range [][]custody.Leg{original.Legs, e.Legs} {
-		for _, l := range legs {
-			at := part{l.Account, l.Asset, l.Layer}
-			if rest[at], ok = rest[at].Add(l.Amount); !ok {
-				return fmt.Errorf("entry %s reverses %s: sum of %s at %s overflows", e.Ref, e.Reverses, l.Asset, l.Account)
-			}
-		}
-	}
-	for at, amount := range rest {
-		if !amount.IsZero() {
-			return fmt.Errorf("entry %s: %w: it reverses %s and leaves %s %s %s at %s",
-				e.Ref, ErrReversal, e.Reverses, amount, at.asset, at.layer, at.account)
-		}
-	}
-	return nil
 }
 
 // entry is the entry with the given number, from the batch or the journal.

@@ -25,7 +25,7 @@ var (
 // takingBack is the entry that reverses e.
 func takingBack(ref custody.Ref, e custody.Entry) custody.Entry {
 	back := e
-	back.Ref, back.Kind, back.Reverses = ref, "deposit.retracted", e.Ref
+	back.Ref, back.Kind, back.Reverses, back.Resolves = ref, "deposit.retracted", e.Ref, ""
 	back.Legs = slices.Clone(e.Legs)
 	for i := range back.Legs {
 		back.Legs[i].Amount = back.Legs[i].Amount.Neg()
@@ -129,6 +129,14 @@ func TestRefused(t *testing.T) {
 		{"reversal of nothing", []custody.Entry{fine, takingBack("r", ledgertest.Deposit("no such", "alice", ether, 5))}, ledger.ErrReversal, "no such"},
 		{"reversal of a part", []custody.Entry{fine, short}, ledger.ErrReversal, "leaves 1"},
 		{"two reversals of one", []custody.Entry{takingBack("r1", deposit), takingBack("r2", deposit)}, ledger.ErrReversal, "has reversed"},
+		{"reversal of a reversal", []custody.Entry{takingBack("r1", deposit), takingBack("r2", takingBack("r1", deposit))}, ledger.ErrReversal, "a reversal itself"},
+		{"resolution of nothing", []custody.Entry{fine, resolving("d", pending("no such"), true)}, ledger.ErrResolution, "no such"},
+		{"resolution of what is settled", []custody.Entry{resolving("d", deposit, false)}, ledger.ErrResolution, "no pending legs"},
+		{"two resolutions of one", []custody.Entry{pending("p"), resolving("d1", pending("p"), true), resolving("d2", pending("p"), false)}, ledger.ErrResolution, "entry 3 has resolved"},
+		{"resolution of a resolution", []custody.Entry{pending("p"), resolving("d1", pending("p"), true), resolving("d2", resolving("d1", pending("p"), true), true)}, ledger.ErrResolution, "of its own"},
+		{"resolution of a part", []custody.Entry{pending("p"), partly("d", pending("p"))}, ledger.ErrResolution, "leaves 1"},
+		{"resolution of what was reversed", []custody.Entry{pending("p"), takingBack("r", pending("p")), resolving("d", pending("p"), true)}, ledger.ErrResolution, "entry 3 has reversed"},
+		{"reversal of what was resolved", []custody.Entry{pending("p"), resolving("d", pending("p"), true), takingBack("r", pending("p"))}, ledger.ErrReversal, "entry 3 has resolved"},
 		{"too large", []custody.Entry{fine, large}, ledger.ErrTooLarge, "expected at most"},
 	}
 	for _, row := range rows {
@@ -162,11 +170,79 @@ func TestReversal(t *testing.T) {
 	if !posted[0].Existing {
 		t.Errorf("the same reversal was posted twice: %v", posted)
 	}
-	// A reversal is an entry and can be taken back, here in the batch that has it.
+	// What is reversed may stand in the same batch.
 	second := ledgertest.Deposit("b", "alice", ether, 3)
-	backSecond := takingBack("rb", second)
-	post(t, books, second, backSecond, takingBack("rrb", backSecond))
+	post(t, books, second, takingBack("rb", second), ledgertest.Deposit("b again", "alice", ether, 3))
 	checkSettled(t, books, alice, 3)
+}
+
+// pending is a deposit of seven that is not final yet.
+func pending(ref custody.Ref) custody.Entry {
+	e := ledgertest.Deposit(ref, "alice", ether, 7)
+	for i := range e.Legs {
+		e.Legs[i].Layer = custody.Pending
+	}
+	return e
+}
+
+// resolving is the entry that posts what e has pending, or voids it.
+func resolving(ref custody.Ref, e custody.Entry, post bool) custody.Entry {
+	done := takingBack(ref, e)
+	done.Kind, done.Reverses, done.Resolves = "deposit.final", "", e.Ref
+	for _, l := range e.Legs {
+		if post {
+			l.Layer = custody.Settled
+			done.Legs = append(done.Legs, l)
+		}
+	}
+	return done
+}
+
+// partly voids all but one of what e has pending.
+func partly(ref custody.Ref, e custody.Entry) custody.Entry {
+	done := resolving(ref, e, false)
+	for i := range done.Legs {
+		done.Legs[i].Amount, _ = done.Legs[i].Amount.Add(custody.NewAmount(1))
+	}
+	return done
+}
+
+// TestResolution posts what is pending, takes that back, and posts it again: a
+// resolution that was reversed does not count, whether its own batch, a later one
+// or a replay says so.
+func TestResolution(t *testing.T) {
+	m := ledger.NewMemory()
+	books := ledgertest.Open(t, m)
+	check := func(pending, settled int64) {
+		t.Helper()
+		got := books.Position(alice, ether)
+		if got.Pending != custody.NewAmount(pending) || got.Settled != custody.NewAmount(settled) {
+			t.Errorf("alice has %s settled and %s pending, expected %d and %d", got.Settled, got.Pending, settled, pending)
+		}
+	}
+	p := pending("p")
+	post(t, books, p)
+	for _, again := range []custody.Ref{"1", "2"} {
+		check(7, 0)
+		done := resolving("done "+again, p, true)
+		post(t, books, done)
+		check(0, 7)
+		books = ledgertest.Open(t, m)
+		if _, err := books.Post(context.Background(), nil, resolving("other", p, true)); !errors.Is(err, ledger.ErrResolution) {
+			t.Errorf("resolved twice: error %v, expected ErrResolution", err)
+		}
+		post(t, books, takingBack("back "+again, done))
+	}
+	check(7, 0)
+	done := resolving("done 3", p, true)
+	post(t, books, done, takingBack("back 3", done), resolving("voided", p, false))
+	check(0, 0)
+	if _, err := books.Post(context.Background(), nil, resolving("other", p, true)); !errors.Is(err, ledger.ErrResolution) {
+		t.Errorf("posted after it was voided: error %v, expected ErrResolution", err)
+	}
+	if again := post(t, books, done); !again[0].Existing {
+		t.Errorf("the same resolution was posted twice: %v", again)
+	}
 }
 
 func TestNoOverdraft(t *testing.T) {

@@ -20,7 +20,10 @@ type draft struct {
 	view    *View
 	changed []change // in the order first touched, which is the digest's
 	index   map[key]int
-	refs    map[custody.Ref]record // new, and those reversed
+	refs    map[custody.Ref]uint64 // of new entries, their numbers
+	records []record               // of new entries
+	altered map[uint64]record      // of earlier ones, those changed
+	pending map[uint64][]custody.Leg
 	entries []custody.Entry
 	tree    tree
 	seq     uint64
@@ -38,18 +41,12 @@ func (v *View) draft(entries int) *draft {
 		view: v, tree: v.tree, seq: v.seq, at: v.recorded,
 		index:   make(map[key]int, 2*entries),
 		changed: make([]change, 0, 2*entries),
-		refs:    make(map[custody.Ref]record, entries),
+		refs:    make(map[custody.Ref]uint64, entries),
+		records: make([]record, 0, entries),
+		altered: make(map[uint64]record),
+		pending: make(map[uint64][]custody.Leg),
 		entries: make([]custody.Entry, 0, entries),
 	}
-}
-
-// record is what is known of the entry with the given ref, in the draft or before.
-func (d *draft) record(ref custody.Ref) (record, bool) {
-	if r, ok := d.refs[ref]; ok {
-		return r, true
-	}
-	r, ok := d.view.refs[ref]
-	return r, ok
 }
 
 // apply folds one entry, whose canonical bytes are raw, into the draft. It
@@ -63,10 +60,11 @@ func (d *draft) apply(e *custody.Entry, raw []byte, content [32]byte) error {
 		return fmt.Errorf("entry %s: sequence %d at %s, expected %d after %s",
 			e.Ref, e.Seq, e.Recorded, d.seq+1, time.Unix(0, d.at).UTC())
 	}
-	if old, ok := d.record(e.Ref); ok {
-		return fmt.Errorf("%w: %s is entry %d already", ErrRefConflict, e.Ref, old.seq)
+	if seq, ok := d.seqOf(e.Ref); ok {
+		return fmt.Errorf("%w: %s is entry %d already", ErrRefConflict, e.Ref, seq)
 	}
-	if err := d.reverse(e); err != nil {
+	r, err := d.link(e)
+	if err != nil {
 		return err
 	}
 	for i := range e.Legs {
@@ -75,26 +73,11 @@ func (d *draft) apply(e *custody.Entry, raw []byte, content [32]byte) error {
 		}
 	}
 	d.tree.add(tlog.RecordHash(raw))
-	d.refs[e.Ref] = record{seq: e.Seq, recorded: recorded, content: content}
+	r.recorded, r.content = recorded, content
+	d.refs[e.Ref] = e.Seq
+	d.records = append(d.records, r)
 	d.entries = append(d.entries, *e)
 	d.seq, d.at = e.Seq, recorded
-	return nil
-}
-
-// reverse marks the entry that e takes back, if it takes one back.
-func (d *draft) reverse(e *custody.Entry) error {
-	if e.Reverses == "" {
-		return nil
-	}
-	r, ok := d.record(e.Reverses)
-	if !ok {
-		return fmt.Errorf("entry %s: %w: it reverses %s, which does not exist", e.Ref, ErrReversal, e.Reverses)
-	}
-	if r.reversedBy != 0 {
-		return fmt.Errorf("entry %s: %w: it reverses %s, which entry %d has reversed", e.Ref, ErrReversal, e.Reverses, r.reversedBy)
-	}
-	r.reversedBy = e.Seq
-	d.refs[e.Reverses] = r
 	return nil
 }
 
@@ -164,5 +147,16 @@ func (d *draft) merge() {
 		}
 	}
 	maps.Copy(v.refs, d.refs)
+	v.records = append(v.records, d.records...)
+	for seq, r := range d.altered {
+		v.records[seq-1] = r
+	}
+	for seq, legs := range d.pending {
+		if legs == nil {
+			delete(v.pending, seq)
+		} else {
+			v.pending[seq] = legs
+		}
+	}
 	v.tree, v.seq, v.recorded = d.tree, d.seq, d.at
 }

@@ -70,8 +70,13 @@ var (
 	// entry and other content.
 	ErrRefConflict = errors.New("ref conflict")
 	// ErrReversal refuses a batch that has an entry reversing one that does not
-	// exist, was reversed before, or is not taken back exactly.
+	// exist, was reversed before, is a reversal itself, is resolved, or is not
+	// taken back exactly.
 	ErrReversal = errors.New("not a reversal")
+	// ErrResolution refuses a batch that has an entry resolving one that does not
+	// exist, has no pending legs of its own, was resolved or reversed, or whose
+	// pending legs are not taken back exactly.
+	ErrResolution = errors.New("not a resolution")
 	// ErrOverdrawn refuses a batch that takes more from an account than there is.
 	ErrOverdrawn = errors.New("overdrawn")
 	// ErrHalted refuses every batch after an append of unknown outcome. Reading

@@ -68,12 +68,12 @@ func (b *Books) Entries(ctx context.Context, afterSeq uint64, fn func(custody.En
 // EntryByRef reads the entry posted under ref, and says whether there is one.
 func (b *Books) EntryByRef(ctx context.Context, ref custody.Ref) (custody.Entry, bool, error) {
 	b.live.mu.RLock()
-	r, ok := b.live.refs[ref]
+	seq, ok := b.live.refs[ref]
 	b.live.mu.RUnlock()
 	if !ok {
 		return custody.Entry{}, false, nil
 	}
-	e, err := b.entry(ctx, r.seq)
+	e, err := b.entry(ctx, seq)
 	return e, err == nil, err
 }
 

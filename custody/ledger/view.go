@@ -23,8 +23,10 @@ type View struct {
 	mu       sync.RWMutex
 	accounts names[custody.Account]
 	assets   names[custody.AssetID]
-	balances map[key]balance // without those that are zero in both layers
-	refs     map[custody.Ref]record
+	balances map[key]balance          // without those that are zero in both layers
+	refs     map[custody.Ref]uint64   // the number of each entry
+	records  []record                 // by number, from the first
+	pending  map[uint64][]custody.Leg // by number, of entries that wait to be resolved
 	cursors  map[string][]byte
 	sizes    []uint64 // by block, from the first: entries up to and with it
 	tree     tree
@@ -41,14 +43,6 @@ type key uint64
 type balance struct{ settled, pending custody.Amount }
 
 func (b balance) isZero() bool { return b == balance{} }
-
-// record is what is known of a posted entry without reading the journal.
-type record struct {
-	seq        uint64
-	recorded   int64
-	content    [32]byte
-	reversedBy uint64 // Seq of the entry that takes it back, or 0
-}
 
 // names gives each name a small number, in the order of first use.
 type names[T comparable] struct {
@@ -68,7 +62,8 @@ func newView() *View {
 		accounts: names[custody.Account]{number: make(map[custody.Account]uint32)},
 		assets:   names[custody.AssetID]{number: make(map[custody.AssetID]uint32)},
 		balances: make(map[key]balance),
-		refs:     make(map[custody.Ref]record),
+		refs:     make(map[custody.Ref]uint64),
+		pending:  make(map[uint64][]custody.Leg),
 		cursors:  make(map[string][]byte),
 	}
 }

@@ -41,7 +41,7 @@ func (m *Machine) receive(o custody.Observation, place custody.Account) ([]custo
 	if !ok || more.Sign() <= 0 {
 		return nil, nil
 	}
-	var due []custody.TransferExpected
+	var due []expectation
 	var sum custody.Amount
 	for _, x := range m.expected {
 		if x.Place != o.To || x.Asset != o.Asset {
@@ -52,37 +52,26 @@ func (m *Machine) receive(o custody.Observation, place custody.Account) ([]custo
 		}
 		due = append(due, x)
 		if sum == more {
-			return m.receipts(o, place, due)
+			return receipts(o, place, due)
 		}
 	}
 	return nil, nil
 }
 
-func (m *Machine) receipts(o custody.Observation, place custody.Account, due []custody.TransferExpected) ([]custody.Entry, error) {
+// receipts resolve transfers that have come in: what was pending is posted.
+func receipts(o custody.Observation, place custody.Account, due []expectation) ([]custody.Entry, error) {
 	var entries []custody.Entry
 	for _, x := range due {
-		pending, err := m.expectedLegs(x)
+		e, err := custody.FactEntry(KindReceived, custody.Ref("received/"+x.ID), actor, o.Effective, x.TransferExpected)
 		if err != nil {
 			return nil, err
 		}
-		legs := append(negated(pending), both(pending[0].Account, place, x.Asset, custody.Settled, x.Amount)...)
-		e, err := custody.FactEntry(KindReceived, custody.Ref("received/"+x.ID), actor, o.Effective, x)
-		if err != nil {
-			return nil, err
-		}
-		e.Legs, e.Evidence = legs, o.Evidence
+		owner := x.legs[0].Account
+		e.Legs = append(negated(x.legs), both(owner, place, x.Asset, custody.Settled, x.Amount)...)
+		e.Resolves, e.Evidence = x.entry, o.Evidence
 		entries = append(entries, e)
 	}
 	return entries, nil
-}
-
-// expectedLegs are the pending legs of a transfer on its way to us.
-func (m *Machine) expectedLegs(x custody.TransferExpected) ([]custody.Leg, error) {
-	owner, err := m.ownerAccount(x.Owner)
-	if err != nil {
-		return nil, err
-	}
-	return both(owner, custody.AtPlace(custody.Transfer, x.Place), x.Asset, custody.Pending, x.Amount), nil
 }
 
 // Expect completes the entry that records a transfer on its way to us.
@@ -93,9 +82,12 @@ func (m *Machine) Expect(e custody.Entry, x custody.TransferExpected) (custody.E
 	if x.Amount.Sign() <= 0 {
 		return e, fmt.Errorf("expected transfer %s of %s %s, expected more than zero", x.ID, x.Amount, x.Asset)
 	}
-	var err error
-	e.Legs, err = m.expectedLegs(x)
-	return e, err
+	owner, err := m.ownerAccount(x.Owner)
+	if err != nil {
+		return e, err
+	}
+	e.Legs = both(owner, custody.AtPlace(custody.Transfer, x.Place), x.Asset, custody.Pending, x.Amount)
+	return e, nil
 }
 
 // observeState books that an issuer froze an address, or let it go again: what is

@@ -51,14 +51,14 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	custody.KindWalletOpened:    fact(func(m *Machine, f custody.WalletOpened) { m.wallets[f.ID] = f }),
 	custody.KindAddressAssigned: fact(func(m *Machine, f custody.AddressAssigned) { m.addresses[f.Place] = f }),
 	custody.KindAddressBooked:   fact(func(m *Machine, f custody.AddressBooked) { m.book[f.Place] = f.Owner }),
-	custody.KindExpected: fact(func(m *Machine, f custody.TransferExpected) {
-		m.expected = append(m.expected, f)
+	custody.KindExpected: factOf(func(m *Machine, e custody.Entry, f custody.TransferExpected) {
+		m.expected = append(m.expected, expectation{TransferExpected: f, entry: e.Ref, legs: e.Legs})
 	}),
 	KindReceived: fact(func(m *Machine, f custody.TransferExpected) {
-		m.expected = slices.DeleteFunc(m.expected, func(x custody.TransferExpected) bool { return x.ID == f.ID })
+		m.expected = slices.DeleteFunc(m.expected, func(x expectation) bool { return x.ID == f.ID })
 	}),
-	custody.KindWithdrawalHeld: fact(func(m *Machine, f custody.WithdrawalHeld) {
-		m.holds[slot{f.From, f.Nonce}] = &hold{WithdrawalHeld: f}
+	custody.KindWithdrawalHeld: factOf(func(m *Machine, e custody.Entry, f custody.WithdrawalHeld) {
+		m.holds[slot{f.From, f.Nonce}] = &hold{WithdrawalHeld: f, entry: e.Ref, legs: e.Legs}
 	}),
 	custody.KindWithdrawalSigned: fact(func(m *Machine, f custody.WithdrawalSigned) {
 		if h := m.holds[slot{f.From, f.Nonce}]; h != nil {
@@ -95,10 +95,15 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 
 // fact adapts a function of an entry's body.
 func fact[T any](apply func(*Machine, T)) func(*Machine, custody.Entry) error {
+	return factOf(func(m *Machine, _ custody.Entry, body T) { apply(m, body) })
+}
+
+// factOf adapts a function of an entry and its body.
+func factOf[T any](apply func(*Machine, custody.Entry, T)) func(*Machine, custody.Entry) error {
 	return func(m *Machine, e custody.Entry) error {
 		body, err := custody.Fact[T](e)
 		if err == nil {
-			apply(m, body)
+			apply(m, e, body)
 		}
 		return err
 	}
@@ -106,19 +111,14 @@ func fact[T any](apply func(*Machine, T)) func(*Machine, custody.Entry) error {
 
 // included keeps the movement open until it is final or retracted.
 func included(then func(*Machine, Meaning)) func(*Machine, custody.Entry) error {
-	return func(m *Machine, e custody.Entry) error {
-		f, err := custody.Fact[Meaning](e)
-		if err != nil {
-			return err
-		}
+	return factOf(func(m *Machine, e custody.Entry, f Meaning) {
 		m.moves[f.Observation.Ref] = &move{
 			generation: f.Generation, open: true, kind: e.Kind, entry: e.Ref, legs: e.Legs, seen: f.Observation,
 		}
 		if then != nil {
 			then(m, f)
 		}
-		return nil
-	}
+	})
 }
 
 var final = fact((*Machine).closeMove)

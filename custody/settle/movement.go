@@ -69,7 +69,11 @@ func (m *Machine) include(o custody.Observation, seen *move) ([]custody.Entry, e
 		return nil, err
 	}
 	meaning.Generation = generation
-	return one(entry(kind, suffix(generation, "included"), meaning, legs))
+	e, err := entry(kind, suffix(generation, "included"), meaning, legs)
+	if meaning.Withdrawal != "" {
+		e.Resolves = m.holds[slot{o.From, o.Nonce}].entry
+	}
+	return one(e, err)
 }
 
 func suffix(generation int, stage string) string {
@@ -87,7 +91,7 @@ func (m *Machine) finalize(o custody.Observation, seen *move) ([]custody.Entry, 
 		if err != nil || len(before) == 0 {
 			return nil, err
 		}
-		seen = &move{generation: 1, kind: before[0].Kind, legs: before[0].Legs}
+		seen = &move{generation: 1, kind: before[0].Kind, entry: before[0].Ref, legs: before[0].Legs}
 		after, err := m.finalEntries(o, seen)
 		return append(before, after...), err
 	}
@@ -95,12 +99,13 @@ func (m *Machine) finalize(o custody.Observation, seen *move) ([]custody.Entry, 
 }
 
 func (m *Machine) finalEntries(o custody.Observation, seen *move) ([]custody.Entry, error) {
-	var legs []custody.Leg
-	if seen.kind == KindDepositIncluded {
-		legs = append(negated(seen.legs), m.settled(o, seen.legs)...)
-	}
 	meaning := Meaning{Observation: o, Generation: seen.generation, Withdrawal: m.taken(o, seen)}
-	entries, err := one(entry(lives[seen.kind].final, suffix(seen.generation, "final"), meaning, legs))
+	e, err := entry(lives[seen.kind].final, suffix(seen.generation, "final"), meaning, nil)
+	if seen.kind == KindDepositIncluded {
+		e.Legs = append(negated(seen.legs), m.settled(o, seen.legs)...)
+		e.Resolves = seen.entry
+	}
+	entries := []custody.Entry{e}
 	if err != nil || seen.kind != KindFeeIncluded {
 		return entries, err
 	}
@@ -111,7 +116,8 @@ func (m *Machine) finalEntries(o custody.Observation, seen *move) ([]custody.Ent
 		return entries, nil
 	}
 	meaning.Withdrawal = h.ID
-	failed, err := entry(custody.KindWithdrawalFailed, "#failed", meaning, m.holdLegs(h.WithdrawalHeld, false))
+	failed, err := entry(custody.KindWithdrawalFailed, "#failed", meaning, negated(h.legs))
+	failed.Resolves = h.entry
 	return append(entries, failed), err
 }
 
@@ -220,7 +226,7 @@ func (m *Machine) outflow(o custody.Observation) (string, Meaning, []custody.Leg
 	if meaning.Why = differs(o, h); meaning.Why == "" {
 		meaning.Withdrawal = h.ID
 		client, err := m.ownerAccount(h.Client)
-		legs := append(m.holdLegs(h.WithdrawalHeld, false), both(client, from, o.Asset, custody.Settled, o.Amount.Neg())...)
+		legs := append(negated(h.legs), both(client, from, o.Asset, custody.Settled, o.Amount.Neg())...)
 		return custody.KindWithdrawalIncluded, meaning, legs, err
 	}
 	// Whom it is held for does not change: it is still owed. Where it is does.
@@ -250,26 +256,16 @@ func differs(o custody.Observation, h *hold) string {
 	return ""
 }
 
-// holdLegs are the pending legs that place a hold, or lift it.
-func (m *Machine) holdLegs(h custody.WithdrawalHeld, place bool) []custody.Leg {
-	amount := h.Amount
-	if place {
-		amount = amount.Neg()
-	}
-	// The account a hold names is opened before a hold is placed.
-	client, _ := m.ownerAccount(h.Client)
-	return both(client, custody.AtPlace(custody.ChainWallet, h.From), h.Asset, custody.Pending, amount)
-}
-
 // Hold makes the entry that puts property on hold for an approved withdrawal.
 func (m *Machine) Hold(e custody.Entry, h custody.WithdrawalHeld) (custody.Entry, error) {
-	if _, err := m.ownerAccount(h.Client); err != nil {
+	client, err := m.ownerAccount(h.Client)
+	if err != nil {
 		return e, err
 	}
 	if other := m.holds[slot{h.From, h.Nonce}]; other != nil {
 		return e, fmt.Errorf("nonce %d of %s is held by withdrawal %s", h.Nonce, h.From, other.ID)
 	}
-	e.Legs = m.holdLegs(h, true)
+	e.Legs = both(client, custody.AtPlace(custody.ChainWallet, h.From), h.Asset, custody.Pending, h.Amount.Neg())
 	return e, nil
 }
 
@@ -296,6 +292,6 @@ func (m *Machine) Void(e custody.Entry, from custody.Place, nonce uint64) (custo
 	if h == nil || h.taken {
 		return e, fmt.Errorf("nonce %d of %s has no hold to lift", nonce, from)
 	}
-	e.Legs = m.holdLegs(h.WithdrawalHeld, false)
+	e.Legs, e.Resolves = negated(h.legs), h.entry
 	return e, nil
 }

@@ -9,10 +9,12 @@
 // What calls for what:
 //
 //	deposit included      pending legs FOR its owner and AT the wallet
-//	deposit final         the pending legs are taken back and settled ones posted
-//	outflow included      settled legs: an approved withdrawal takes its hold, and
+//	deposit final         the inclusion is resolved: its pending legs are taken back
+//	                      and settled ones posted
+//	outflow included      settled legs: an approved withdrawal resolves its hold, and
 //	                      what no intent explains goes from the wallet to missing
-//	retracted             the entry of the inclusion is reversed
+//	retracted             the entry of the inclusion is reversed; a hold that it had
+//	                      resolved is there again
 //	bank movement         settled legs, for whom its reference names, or suspense
 //	balance               no legs; securities that were expected and are now shown
 //	                      are received
@@ -43,7 +45,7 @@ type Machine struct {
 
 	moves    map[custody.Ref]*move
 	holds    map[slot]*hold
-	expected []custody.TransferExpected
+	expected []expectation
 	outflows []Outflow
 	cash     map[custody.Ref]custody.Amount // bank movements booked, by what they added
 
@@ -71,8 +73,17 @@ type slot struct {
 // hold is an approved withdrawal that waits to be seen.
 type hold struct {
 	custody.WithdrawalHeld
+	entry custody.Ref
+	legs  []custody.Leg
 	tx    string // set once signed
 	taken bool   // included, and not retracted since
+}
+
+// expectation is a transfer on its way to us.
+type expectation struct {
+	custody.TransferExpected
+	entry custody.Ref
+	legs  []custody.Leg
 }
 
 type spot struct {

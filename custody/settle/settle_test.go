@@ -1,6 +1,7 @@
 package settle_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
+	"goodcontrol/custody/ledger/ledgertest"
 	"goodcontrol/custody/settle"
 )
 
@@ -29,17 +32,17 @@ const (
 
 var start = time.Date(2026, 11, 20, 15, 0, 0, 0, time.UTC)
 
-// books is the naive ledger beside the machine: it posts what the machine says.
+// books post what the machine says to a ledger.
 type books struct {
-	t testing.TB
-	m *settle.Machine
+	t      testing.TB
+	m      *settle.Machine
+	ledger *ledger.Books
 	// journal keeps every entry, to fold it again from nothing.
 	journal []custody.Entry
-	refs    map[custody.Ref]bool
 }
 
 func newBooks(t testing.TB) *books {
-	b := &books{t: t, m: settle.New(), refs: map[custody.Ref]bool{}}
+	b := &books{t: t, m: settle.New(), ledger: ledgertest.Open(t, ledger.NewMemory())}
 	b.fact(custody.KindOwnerOpened, custody.OwnerOpened{ID: "firm", Kind: custody.Firm})
 	b.fact(custody.KindOwnerOpened, custody.OwnerOpened{ID: "alice", Kind: custody.Customer})
 	b.fact(custody.KindOwnerOpened, custody.OwnerOpened{ID: "bob", Kind: custody.Customer})
@@ -64,13 +67,18 @@ func (b *books) fact(kind string, fact any) {
 
 func (b *books) post(e custody.Entry) {
 	b.t.Helper()
-	if err := e.Check(); err != nil {
+	posted, err := b.ledger.Post(context.Background(), nil, e)
+	if err != nil {
 		b.t.Fatal(err)
 	}
-	if b.refs[e.Ref] {
+	if posted[0].Existing {
 		b.t.Fatalf("ref %s is posted twice", e.Ref)
 	}
-	b.refs[e.Ref] = true
+	places := []string{settle.KindDepositIncluded, custody.KindWithdrawalHeld, custody.KindExpected}
+	pending := slices.ContainsFunc(e.Legs, func(l custody.Leg) bool { return l.Layer == custody.Pending })
+	if linked := e.Reverses != "" || e.Resolves != ""; pending && linked == slices.Contains(places, e.Kind) {
+		b.t.Errorf("%s has pending legs, reverses %q and resolves %q", e.Ref, e.Reverses, e.Resolves)
+	}
 	if err := b.m.Apply(e); err != nil {
 		b.t.Fatal(err)
 	}
@@ -215,6 +223,9 @@ func TestWithdrawal(t *testing.T) {
 	for _, block := range []string{"b1", "b2"} {
 		b.observe(sent("x", bobOutside, 40, 0, custody.Included, block))
 		b.expect(gone...)
+		if last := b.journal[len(b.journal)-1]; last.Resolves != "hold/w" {
+			t.Errorf("%s resolves %q, expected the hold, which a retraction gives back", last.Ref, last.Resolves)
+		}
 		if block == "b1" {
 			b.observe(sent("x", bobOutside, 40, 0, custody.Retracted, block))
 		}
@@ -224,6 +235,34 @@ func TestWithdrawal(t *testing.T) {
 	if len(b.m.Unauthorized()) != 0 {
 		t.Errorf("Unauthorized() = %v, want none", b.m.Unauthorized())
 	}
+}
+
+// A hold that is lifted is resolved; one that was taken is not lifted.
+func TestVoid(t *testing.T) {
+	b := newBooks(t)
+	b.observe(moved("d", bobOutside, pool, 100, custody.Final, "b0"))
+	b.hold("w", 40, 0, "x")
+	void := func() (custody.Entry, error) {
+		e, err := custody.FactEntry(custody.KindWithdrawalVoided, "voided/w", "test", start, custody.WithdrawalVoided{ID: "w", From: pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.m.Void(e, pool, 0)
+	}
+	b.observe(sent("x", bobOutside, 40, 0, custody.Included, "b1"))
+	if _, err := void(); err == nil {
+		t.Error("a hold that was taken is lifted")
+	}
+	b.observe(sent("x", bobOutside, 40, 0, custody.Retracted, "b1"))
+	e, err := void()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.post(e)
+	if e.Resolves != "hold/w" {
+		t.Errorf("it resolves %q, expected the hold", e.Resolves)
+	}
+	b.expect("at:chain.wallet:eip155:1:0xB eip155:1/slip44:60 settled 100", "for:customer.cash:bob eip155:1/slip44:60 settled 100")
 }
 
 // Whatever differs from the approved intent is an unauthorised outflow: what is

@@ -54,7 +54,13 @@ func (m *Machine) InFlight(place custody.Place, asset custody.AssetID) custody.A
 }
 
 // Expected is what is on its way to us.
-func (m *Machine) Expected() []custody.TransferExpected { return slices.Clone(m.expected) }
+func (m *Machine) Expected() []custody.TransferExpected {
+	var all []custody.TransferExpected
+	for _, x := range m.expected {
+		all = append(all, x.TransferExpected)
+	}
+	return all
+}
 
 // Unauthorized is every outflow that no approved intent explains and that nobody
 // has released.

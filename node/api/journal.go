@@ -59,6 +59,7 @@ type JournalEntry struct {
 	Approvals   []string          `json:"approvals,omitempty"`
 	Legs        []JournalLeg      `json:"legs" nullable:"false"`
 	Reverses    custody.Ref       `json:"reverses,omitempty"`
+	Resolves    custody.Ref       `json:"resolves,omitempty" doc:"The entry whose pending legs it posts or voids"`
 	Evidence    *custody.Evidence `json:"evidence,omitempty"`
 	Body        json.RawMessage   `json:"body,omitempty"`
 	ContentHash string            `json:"content_hash" doc:"0x-hex SHA-256 of its canonical encoding"`
@@ -80,7 +81,7 @@ func journalEntryOf(log string, e custody.Entry) (JournalEntry, error) {
 	hash := e.ContentHash()
 	j := JournalEntry{
 		Seq: e.Seq, Cursor: cursor(log, e.Seq), Recorded: e.Recorded, Effective: e.Effective, Ref: e.Ref, Kind: e.Kind,
-		Actor: e.Actor, Approvals: e.Approvals, Legs: make([]JournalLeg, len(e.Legs)), Reverses: e.Reverses,
+		Actor: e.Actor, Approvals: e.Approvals, Legs: make([]JournalLeg, len(e.Legs)), Reverses: e.Reverses, Resolves: e.Resolves,
 		Body: e.Body, ContentHash: "0x" + hex.EncodeToString(hash[:]),
 	}
 	for i, l := range e.Legs {

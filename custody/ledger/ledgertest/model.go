@@ -21,12 +21,11 @@ import (
 type naive struct {
 	entries   []custody.Entry
 	positions map[string]*big.Int
-	reversed  map[custody.Ref]bool
 	cursors   map[string]string
 }
 
 func (n naive) copy() naive {
-	c := naive{slices.Clone(n.entries), map[string]*big.Int{}, maps.Clone(n.reversed), maps.Clone(n.cursors)}
+	c := naive{slices.Clone(n.entries), map[string]*big.Int{}, maps.Clone(n.cursors)}
 	for k, v := range n.positions {
 		c.positions[k] = new(big.Int).Set(v)
 	}
@@ -51,7 +50,7 @@ func (n naive) post(cursors map[string][]byte, batch []custody.Entry) (naive, []
 			return n, nil, errRefused
 		}
 		if old := n.find(e.Ref); old != nil {
-			if fmt.Sprint(old.Kind, old.Legs, old.Reverses) != fmt.Sprint(e.Kind, e.Legs, e.Reverses) {
+			if fmt.Sprint(old.Kind, old.Legs, old.Reverses, old.Resolves) != fmt.Sprint(e.Kind, e.Legs, e.Reverses, e.Resolves) {
 				return n, nil, ledger.ErrRefConflict
 			}
 			seqs = append(seqs, old.Seq)
@@ -70,11 +69,11 @@ func (n naive) post(cursors map[string][]byte, batch []custody.Entry) (naive, []
 }
 
 func (n *naive) add(e custody.Entry) error {
-	if e.Reverses != "" {
-		if n.find(e.Reverses) == nil || n.reversed[e.Reverses] {
-			return ledger.ErrReversal
-		}
-		n.reversed[e.Reverses] = true
+	if old := n.find(e.Reverses); e.Reverses != "" && (old == nil || old.Reverses != "" || n.reversed(old.Ref) || n.resolved(old.Ref)) {
+		return ledger.ErrReversal
+	}
+	if old := n.find(e.Resolves); e.Resolves != "" && (old == nil || n.reversed(old.Ref) || n.resolved(old.Ref) || !resolves(e, *old)) {
+		return ledger.ErrResolution
 	}
 	for _, l := range e.Legs {
 		if addTo(n.positions, place(l.Account, l.Asset, l.Layer), l.Amount.Big()).BitLen() > 127 {
@@ -83,6 +82,33 @@ func (n *naive) add(e custody.Entry) error {
 	}
 	n.entries = append(n.entries, e)
 	return nil
+}
+
+func (n *naive) reversed(ref custody.Ref) bool {
+	return slices.ContainsFunc(n.entries, func(e custody.Entry) bool { return e.Reverses == ref })
+}
+
+// resolved says whether an entry was resolved, by one that was not reversed.
+func (n *naive) resolved(ref custody.Ref) bool {
+	return slices.ContainsFunc(n.entries, func(e custody.Entry) bool { return e.Resolves == ref && !n.reversed(e.Ref) })
+}
+
+// resolves says whether e takes back what old has pending, by itself.
+func resolves(e, old custody.Entry) bool {
+	if old.Reverses != "" || old.Resolves != "" {
+		return false
+	}
+	sums, pending := map[string]*big.Int{}, false
+	for i, l := range slices.Concat(old.Legs, e.Legs) {
+		if l.Layer == custody.Pending {
+			addTo(sums, place(l.Account, l.Asset, l.Layer), l.Amount.Big())
+			pending = pending || i < len(old.Legs)
+		}
+	}
+	for _, sum := range sums {
+		pending = pending && sum.Sign() == 0
+	}
+	return pending
 }
 
 func balanced(e custody.Entry) bool {
@@ -140,7 +166,7 @@ func Model(t *testing.T, journal Maker) {
 	rapid.Check(t, func(r *rapid.T) {
 		j, reopen := journal(t)
 		m := &machine{r: r, t: t, clock: Clock(), reopen: reopen, want: naive{
-			positions: map[string]*big.Int{}, reversed: map[custody.Ref]bool{}, cursors: map[string]string{},
+			positions: map[string]*big.Int{}, cursors: map[string]string{},
 		}}
 		m.open(j)
 		for range rapid.IntRange(1, 12).Draw(r, "steps") {
@@ -210,31 +236,65 @@ func (m *machine) post() {
 }
 
 // entry draws an entry: mostly a new and balanced one, sometimes with a ref used
-// before, a reversal of something, with legs that do not balance, or with amounts
-// near the end of the range.
+// before, a reversal or a resolution of something, with legs that do not balance,
+// or with amounts near the end of the range.
 func (m *machine) entry(batch []custody.Entry) custody.Entry {
 	earlier := append(slices.Clone(m.want.entries), batch...)
-	pick := rapid.IntRange(0, 11).Draw(m.r, "what")
-	if len(earlier) > 0 && pick <= 3 {
+	pick := rapid.IntRange(0, 15).Draw(m.r, "what")
+	if len(earlier) > 0 && pick <= 7 {
 		e := rapid.SampledFrom(earlier).Draw(m.r, "earlier")
-		if pick > 1 {
-			e.Reverses, e.Ref = e.Ref, "back "+e.Ref
-			e.Legs = slices.Clone(e.Legs)
-			for i := range e.Legs {
-				e.Legs[i].Amount = e.Legs[i].Amount.Neg()
-			}
+		switch {
+		case pick <= 1:
+			return e
+		case pick <= 4:
+			e.Reverses, e.Resolves, e.Ref = e.Ref, "", "back "+e.Ref
+			e.Legs = negated(e.Legs)
+			return e
 		}
-		return e
+		return m.resolution(e)
 	}
 	e := Deposit(custody.Ref(fmt.Sprint("ref ", rapid.IntRange(0, 60).Draw(m.r, "ref"))), "", "", 0)
 	e.Legs = nil
 	for range rapid.IntRange(1, 3).Draw(m.r, "pairs") {
-		e.Legs = append(e.Legs, m.pair(pick == 4)...)
+		e.Legs = append(e.Legs, m.pair(pick == 8)...)
 	}
-	if pick == 5 {
+	if pick == 9 {
 		e.Legs = e.Legs[1:]
 	}
 	return e
+}
+
+// resolution draws an entry that posts or voids what an earlier one has pending,
+// all of it or, sometimes, too much.
+func (m *machine) resolution(e custody.Entry) custody.Entry {
+	var legs []custody.Leg
+	for _, l := range e.Legs {
+		if l.Layer == custody.Pending {
+			legs = append(legs, l)
+		}
+	}
+	back := negated(legs)
+	if rapid.IntRange(0, 5).Draw(m.r, "too much") == 0 {
+		back = append(back, back...)
+	}
+	if rapid.Bool().Draw(m.r, "posted") {
+		for _, l := range legs {
+			l.Layer = custody.Settled
+			back = append(back, l)
+		}
+	}
+	e.Legs, e.Body = back, []byte("{}") // an entry needs one of the two
+	e.Resolves, e.Reverses = e.Ref, ""
+	e.Ref = custody.Ref(fmt.Sprint("done ", rapid.IntRange(0, 2).Draw(m.r, "time"), " ", e.Ref))
+	return e
+}
+
+func negated(legs []custody.Leg) []custody.Leg {
+	back := slices.Clone(legs)
+	for i := range back {
+		back[i].Amount = back[i].Amount.Neg()
+	}
+	return back
 }
 
 // pair draws a FOR and an AT leg of the same asset, layer and amount.
@@ -298,7 +358,7 @@ func (m *machine) compareEntries() {
 	if err != nil {
 		m.r.Fatal(err)
 	}
-	past := naive{positions: map[string]*big.Int{}, reversed: map[custody.Ref]bool{}}
+	past := naive{positions: map[string]*big.Int{}}
 	for _, e := range m.want.entries[:after] {
 		if err := past.add(e); err != nil {
 			m.r.Fatal(err)
