@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
@@ -136,6 +137,31 @@ func (n *Node) available(f *fold, i wallet.Intent, tx wallet.Transaction) error 
 		if left, ok2 := free.Add(leg.Amount); !ok || !ok2 || left.Sign() < 0 {
 			return api.Errorf(api.CodeRefused, "%s has %s free of %s, less than %s", leg.Account, n.whole(i.Asset, free), i.Asset, n.whole(i.Asset, i.Amount))
 		}
+	}
+	return n.payable(f, i, tx)
+}
+
+// payable refuses a transaction whose fee the address could not pay beside what is
+// promised already: signed, it could never be mined, and would block its address.
+func (n *Node) payable(f *fold, i wallet.Intent, tx wallet.Transaction) error {
+	coin := chainwatch.NativeAsset(i.Asset.Chain())
+	if _, listed := n.lookup(coin); !listed {
+		return nil // what is there of it is not known
+	}
+	need := tx.MaxFee()
+	need.Add(need, tx.Value)
+	for _, w := range f.withdrawals.All() {
+		if w.Intent.From != i.From || w.State != wallet.Held && w.State != wallet.SignedOff {
+			continue
+		}
+		other, err := wallet.DecodeTransaction(w.Intent.Transaction)
+		if err != nil {
+			return err
+		}
+		need.Add(need, other.Value).Add(need, other.MaxFee())
+	}
+	if has := n.books.Position(custody.AtPlace(custody.ChainWallet, i.From), coin).Settled; has.Big().Cmp(need) < 0 {
+		return api.Errorf(api.CodeRefused, "%s has %s %s, and the transfer and its fee may take %s wei", i.From, n.whole(coin, has), n.assets[coin].Symbol, need)
 	}
 	return nil
 }

@@ -401,3 +401,33 @@ func TestDuplicateExpectation(t *testing.T) {
 	w.refused(api.CodeConflict, "inventory", "/v1/transfers/expected", body)
 	w.holds(forClient("bob"), shares, "0", "0")
 }
+
+// TestFeeMustBePayable shows that a withdrawal whose fee the address could not pay
+// is refused, and that one which leaves enough goes through.
+func TestFeeMustBePayable(t *testing.T) {
+	w := funded(t)
+	body := func(amount string) m {
+		return m{"by": "mia", "wallet": "segregated", "owner": "alice", "to": w.outside("alice"), "asset": ether, "amount": amount}
+	}
+	first := w.post("/v1/withdrawals", body("9"))
+	w.approve(first, "mia", "carl")
+	w.mine(w.withdrawalIs(first, wallet.SignedOff).Tx)
+	w.finalize()
+	w.withdrawalIs(first, wallet.Completed)
+	w.holds(forClient("alice"), ether, ethers(1), ethers(0))
+	w.refused(api.CodeInvalid, "no address of wallet", "/v1/withdrawals", body("1")) // the first one's fee is gone
+	_, err := w.chain.SendETH(t.Context(), w.chain.Account("alice"), w.addressOf("segregated"), coins(2))
+	w.ok(err)
+	w.seal()
+	w.finalize()
+	w.holds(forClient("alice"), ether, ethers(3), ethers(0))
+	var all api.Page[api.Position]
+	w.get("/v1/positions?account=at:chain.wallet:"+w.wallets["segregated"]+"&asset="+ether, &all)
+	w.refused(api.CodeRefused, "fee", "/v1/withdrawals", body(all.Items[0].Settled)) // all that is there, to the last wei
+	last := w.post("/v1/withdrawals", body("2.9"))
+	w.approve(last, "mia", "carl")
+	w.mine(w.withdrawalIs(last, wallet.SignedOff).Tx)
+	w.finalize()
+	w.withdrawalIs(last, wallet.Completed)
+	w.status(api.Compliant)
+}
