@@ -18,7 +18,12 @@ import (
 type advance struct {
 	*position
 	f            *Follower
-	latest       Header // the source's tip
+	k            int      // how many witnesses have to agree
+	stands       []*stand // what they say
+	disagreement *Disagreement
+	held         bool   // they disagree about the next block
+	backed       uint64 // the height up to which k witnesses have our chain now
+	top          uint64 // how far the witnesses' chain goes that we are on the way to
 	observations []custody.Observation
 	reorg        *Reorg
 	connected    int
@@ -31,19 +36,19 @@ type advance struct {
 // advance makes one advance. It may return both an advance and an error: what was
 // learned before the error is sound.
 func (f *Follower) advance(ctx context.Context) (*advance, error) {
-	latest, err := f.Source.Header(ctx, At{Tag: Latest})
-	if err != nil {
-		return nil, fmt.Errorf("reading the latest header: %w", err)
-	}
-	a := &advance{f: f, position: f.pos.clone(), latest: latest}
-	if err := a.realign(ctx); err != nil {
+	a := &advance{f: f, position: f.pos.clone()}
+	defer f.showRound(a)
+	if err := a.hear(ctx); err != nil {
 		return nil, err
 	}
-	err = a.connect(ctx)
+	if err := a.realign(); err != nil {
+		return nil, err
+	}
+	err := a.connect(ctx)
 	if a.reorg != nil && a.connected == 0 {
 		// The other branch is a header so far. Nothing is taken back for the sake
 		// of a block that nobody has seen.
-		return nil, errors.Join(fmt.Errorf("reorganisation to %s: no block of it could be read", latest.BlockID), err)
+		return nil, errors.Join(fmt.Errorf("reorganisation after block %s: no block of it could be read", a.head.Tip().BlockID), err)
 	}
 	if err != nil && a.connected == 0 {
 		return nil, err
@@ -52,7 +57,7 @@ func (f *Follower) advance(ctx context.Context) (*advance, error) {
 	if errors.Is(merr, ErrFinalityViolated) {
 		return nil, merr
 	}
-	return a, errors.Join(err, merr, a.readBalances(ctx))
+	return a, errors.Join(err, merr, a.readBalances(ctx), a.trouble())
 }
 
 // changed says that there is something to emit: at first start, that it has begun.
@@ -62,47 +67,10 @@ func (a *advance) changed() bool {
 
 // more says that the chain goes on, or that there are more balances to read.
 func (a *advance) more() bool {
-	if a.head.Tip().Number < a.latest.Number {
+	if a.head.Tip().Number < a.top {
 		return true
 	}
 	return a.read && (len(a.due) > 0 || a.swept.at < a.f.Watch.Len() || a.head.Tip().Number >= a.swept.next)
-}
-
-// realign takes back the blocks that are no longer in the source's chain.
-func (a *advance) realign(ctx context.Context) error {
-	tip, final := a.head.Tip(), a.head.Final()
-	if a.latest.Hash == tip.Hash || a.latest.Parent == tip.Hash {
-		return nil
-	}
-	if a.latest.Number < final.Number {
-		return fmt.Errorf("latest block %s is below %s, which is final: the source lags", a.latest.BlockID, final)
-	}
-	if a.head.Contains(a.latest.BlockID) {
-		return nil // the source is behind; nothing contradicts what we have
-	}
-	candidate := a.latest
-	var err error
-	if a.latest.Number > tip.Number {
-		if candidate, err = a.f.Source.Header(ctx, At{Number: tip.Number}); err != nil {
-			return fmt.Errorf("reading header %d: %w", tip.Number, err)
-		}
-	}
-	for !a.head.Contains(candidate.BlockID) {
-		if candidate.Number <= final.Number {
-			return a.head.Violate(candidate.BlockID)
-		}
-		parent, number := candidate.Parent, candidate.Number
-		if candidate, err = a.f.Source.Header(ctx, At{Hash: parent}); err != nil {
-			return fmt.Errorf("walking back from block %d to %s: %w", number, parent, err)
-		}
-		if candidate.Number+1 != number {
-			return fmt.Errorf("%w: block %d has a parent of height %d", ErrInvalid, number, candidate.Number)
-		}
-	}
-	if candidate.Hash == tip.Hash {
-		return nil
-	}
-	return a.takeBack(candidate.BlockID)
 }
 
 // takeBack disconnects every block above the common ancestor, newest first.
@@ -128,22 +96,30 @@ func (a *advance) touch(addresses []common.Address) {
 	}
 }
 
-// connect reads new blocks up to the source's latest, at most MaxBlocks. When the
-// chain is reorganised meanwhile it stops, and the next advance realigns.
+// connect reads the blocks from the tip to the goal, each by its hash: whoever
+// delivers one cannot deliver another. When the chain is reorganised meanwhile it
+// stops, and the next advance realigns.
 func (a *advance) connect(ctx context.Context) error {
-	for a.connected < a.f.MaxBlocks && a.head.Tip().Number < a.latest.Number {
-		at := At{Number: a.head.Tip().Number + 1}
-		if a.latest.Number == at.Number {
-			at = At{Hash: a.latest.Hash}
-		}
-		b, err := a.f.Source.Block(ctx, at, a.f.Watch)
+	goal, agreed, err := a.goal(ctx)
+	if err != nil || goal.Hash == a.head.Tip().Hash {
+		return err
+	}
+	path, err := a.path(ctx, goal)
+	if err != nil {
+		return err
+	}
+	for _, h := range path {
+		b, err := a.f.Source.Block(ctx, At{Hash: h.Hash}, a.f.Watch)
 		if err != nil {
-			return fmt.Errorf("reading block %s: %w", at, err)
+			return fmt.Errorf("reading block %s: %w", h.BlockID, err)
 		}
 		if err := a.head.Connect(b); err != nil {
 			return err
 		}
 		a.connected++
+		if agreed {
+			a.backed, a.vouched = h.Number, max(a.vouched, h.Number)
+		}
 		a.quarantined += b.Quarantined
 		a.observations = append(a.observations, b.Movements...)
 		a.touch(b.Touched)
@@ -151,7 +127,7 @@ func (a *advance) connect(ctx context.Context) error {
 	return nil
 }
 
-// mark advances safe and final, by the source's tags or by depth.
+// mark advances safe and final, by the witnesses' tags or by depth.
 func (a *advance) mark(ctx context.Context) error {
 	safe, serr := a.finality(ctx, SafeHead, a.f.Finality.SafeDepth)
 	final, ferr := a.finality(ctx, Finalized, a.f.Finality.FinalDepth)
@@ -164,30 +140,24 @@ func (a *advance) mark(ctx context.Context) error {
 	if err := a.advanceTo(safe, custody.Safe, a.head.MarkSafe); err != nil {
 		return err
 	}
-	return a.advanceTo(final, custody.Final, a.head.MarkFinal)
+	if err := a.advanceTo(final, custody.Final, a.head.MarkFinal); err != nil {
+		return err
+	}
+	a.cordon()
+	return nil
 }
 
-// finality is the last block of our own chain that the policy calls safe or final.
+// finality is the last block of our own chain that the policy calls safe or final,
+// and that k witnesses have.
 func (a *advance) finality(ctx context.Context, tag Tag, depth uint64) (BlockID, error) {
-	tip := a.head.Tip().BlockID
-	if a.f.Finality.FinalDepth > 0 {
-		if id, ok := a.head.At(tip.Number - min(depth, tip.Number)); ok {
-			return id, nil
-		}
-		return a.head.Final(), nil
+	if a.f.Finality.FinalDepth == 0 {
+		return a.settled(ctx, tag)
 	}
-	h, err := a.f.Source.Header(ctx, At{Tag: tag})
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return a.head.Final(), nil // the chain has none yet
-	case err != nil:
-		return BlockID{}, fmt.Errorf("reading the %s header: %w", tag, err)
-	case h.Number > tip.Number:
-		// Blocks are read by height, so the source says that our tip is below
-		// what it calls final. When we get there, the hashes must agree.
-		return tip, nil
+	tip := a.head.Tip().Number
+	if id, ok := a.head.At(min(tip-min(depth, tip), a.backed)); ok {
+		return id, nil
 	}
-	return h.BlockID, nil
+	return a.head.Final(), nil
 }
 
 func (a *advance) advanceTo(id BlockID, stage custody.Stage, mark func(BlockID) ([]Block, error)) error {

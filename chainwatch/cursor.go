@@ -26,18 +26,22 @@ type holding struct {
 // chain from the last final block on, with the movements that a reorganisation would
 // retract, and the holdings known to be frozen.
 type position struct {
-	head   *Head
-	frozen map[holding]struct{}
-	due    map[common.Address]struct{} // addresses whose balance is to be read next
-	saved  bool                        // a cursor has been emitted
+	head *Head
+	// vouched is the height up to which k witnesses have had our chain. A cursor
+	// does not hold it: a follower that starts again lets no single witness take
+	// back what stands in the cursor.
+	vouched uint64
+	frozen  map[holding]struct{}
+	due     map[common.Address]struct{} // addresses whose balance is to be read next
+	saved   bool                        // a cursor has been emitted
 }
 
 func newPosition(anchor Header) *position {
-	return &position{head: NewHead(anchor), due: make(map[common.Address]struct{}), frozen: make(map[holding]struct{})}
+	return &position{head: NewHead(anchor), vouched: anchor.Number, due: make(map[common.Address]struct{}), frozen: make(map[holding]struct{})}
 }
 
 func (p *position) clone() *position {
-	return &position{head: p.head.clone(), due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true}
+	return &position{head: p.head.clone(), vouched: p.vouched, due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true}
 }
 
 type cursorJSON struct {
@@ -95,7 +99,7 @@ func decodePosition(chain string, data []byte) (*position, error) {
 			return nil, fmt.Errorf("cursor: %w", err)
 		}
 	}
-	p.head.safe = c.Safe
+	p.head.safe, p.vouched = c.Safe, p.head.Tip().Number
 	for _, h := range c.Frozen {
 		p.frozen[h] = struct{}{}
 	}

@@ -32,6 +32,9 @@ type Follower struct {
 	// doubles each time up to MaxBackoff (default 1 min).
 	Poll       time.Duration
 	MaxBackoff time.Duration
+	// Patience is how long one of several witnesses may take to answer before it
+	// counts as silent for this poll (default 5 s).
+	Patience time.Duration
 	// MaxBlocks bounds the new blocks of a batch (default 32), and MaxBalances the
 	// addresses whose balances it reads (default 256).
 	MaxBlocks   int
@@ -80,6 +83,12 @@ func (f *Follower) Run(ctx context.Context, emit func(context.Context, Batch) er
 		case errors.As(err, new(errStop)):
 			f.failed(Failing, err)
 			return fmt.Errorf("following %s: %w", f.Source.Chain(), err)
+		case errors.Is(err, ErrDisagreement):
+			f.failed(Disagreeing, err)
+			wait = f.Poll
+		case errors.Is(err, ErrTooFew):
+			f.failed(TooFew, err)
+			wait = f.Poll
 		case err != nil:
 			f.failed(Failing, err)
 			wait = min(2*wait, f.MaxBackoff)
@@ -99,6 +108,7 @@ func (f *Follower) Run(ctx context.Context, emit func(context.Context, Batch) er
 func (f *Follower) setDefaults() {
 	orDefault(&f.Poll, 2*time.Second)
 	orDefault(&f.MaxBackoff, time.Minute)
+	orDefault(&f.Patience, 5*time.Second)
 	orDefault(&f.MaxBlocks, 32)
 	orDefault(&f.MaxBalances, 256)
 	orDefault(&f.SweepEvery, 32)
@@ -173,20 +183,45 @@ func (f *Follower) open(ctx context.Context) error {
 	return nil
 }
 
-// anchor is the block that is final before the first one read. A chain that has
-// finalized nothing yet is read from its first block.
+// anchor is the block that is final before the first one read, as k witnesses have
+// it. A chain that has finalized nothing yet is read from its first block.
 func (f *Follower) anchor(ctx context.Context) (Header, error) {
-	final, err := f.Source.Header(ctx, At{Tag: Finalized})
-	if errors.Is(err, ErrNotFound) {
-		final, err = f.Source.Header(ctx, At{Number: 0})
+	k, stands := f.stands()
+	var mu sync.Mutex
+	var heights []uint64
+	f.each(ctx, stands, func(ctx context.Context, s *stand) (err error) {
+		s.latest, err = s.witness.Header(ctx, At{Tag: Finalized})
+		if errors.Is(err, ErrNotFound) {
+			s.latest, err = s.witness.Header(ctx, At{Number: 0})
+		}
+		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			heights = append(heights, s.latest.Number)
+		}
+		return err
+	})
+	a := &advance{f: f, k: k, stands: stands}
+	defer f.showRound(a)
+	err := silence(stands)
+	if height, ok := highest(k, heights); ok {
+		if f.Start > 0 {
+			height = min(height, f.Start-1)
+		}
+		b := f.name(ctx, stands, height)
+		if anchor, ok := b.agreed(k); ok {
+			return anchor, nil
+		}
+		a.disagreement, err = b.disagreement(), silence(stands)
 	}
-	if err == nil && f.Start > 0 && f.Start-1 < final.Number {
-		final, err = f.Source.Header(ctx, At{Number: f.Start - 1})
+	switch {
+	case err != nil:
+	case a.disagreement != nil:
+		err = fmt.Errorf("%w %s", ErrDisagreement, a.disagreement)
+	default:
+		err = fmt.Errorf("%w: %d have to agree: %w", ErrTooFew, k, silent(stands))
 	}
-	if err != nil {
-		return Header{}, fmt.Errorf("finding where to start: %w", err)
-	}
-	return final, nil
+	return Header{}, fmt.Errorf("finding where to start: %w", err)
 }
 
 // latch emits a last batch, whose cursor remembers the violation: a follower started

@@ -11,6 +11,11 @@ const (
 	Following State = "following"
 	Failing   State = "failing"  // the last poll failed; it is tried again
 	Violated  State = "violated" // something final was contradicted; it has stopped
+	// Blocks may still be seen as included, but none becomes safe or final: fewer
+	// endpoints than have to agree stand with our chain, since others name other
+	// blocks (Disagreeing), or do not answer (TooFew).
+	Disagreeing State = "disagreeing"
+	TooFew      State = "too_few"
 )
 
 // Health is the state and the age of what a follower knows.
@@ -27,6 +32,13 @@ type Health struct {
 	// LastError is the error of the last poll that failed, and LastErrorAt when.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Quorum is how many endpoints have to agree, and Endpoints what each said last;
+	// zero and empty when the source's word is taken.
+	Quorum    int        `json:"quorum,omitempty"`
+	Endpoints []Standing `json:"endpoints,omitempty"`
+	// Disagreement is the last one that was seen, open or over, also when enough
+	// endpoints agree so that following goes on.
+	Disagreement *Disagreement `json:"disagreement,omitempty"`
 	// Quarantined counts transfers of assets that are not listed.
 	Quarantined uint64 `json:"quarantined"`
 }
@@ -64,4 +76,35 @@ func (f *Follower) show() {
 	defer f.mu.Unlock()
 	h := f.pos.head
 	f.state.Head, f.state.Safe, f.state.Final, f.state.HeadTime = h.Tip().BlockID, h.Safe(), h.Final(), h.Tip().Time
+}
+
+// showRound publishes what the witnesses said. What was published before is not
+// changed: it may be in other hands.
+func (f *Follower) showRound(a *advance) {
+	now := f.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(a.stands) > 1 {
+		f.state.Quorum, f.state.Endpoints = a.k, nil
+		for _, s := range a.stands {
+			f.state.Endpoints = append(f.state.Endpoints, s.standing())
+		}
+	}
+	f.state.Disagreement = a.disagreement.after(f.state.Disagreement, now)
+}
+
+// after is what is to be shown of a disagreement, or of none, after another one.
+func (d *Disagreement) after(last *Disagreement, now time.Time) *Disagreement {
+	open := last != nil && last.Until.IsZero()
+	switch {
+	case d == nil && open:
+		over := *last
+		over.Until = now
+		return &over
+	case d == nil, open && d.same(*last):
+		return last
+	}
+	begun := *d
+	begun.Since = now
+	return &begun
 }

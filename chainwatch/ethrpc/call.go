@@ -93,9 +93,6 @@ func (c *Client) try(ctx context.Context, ask func(ctx context.Context, rpc *rpc
 		case errors.Is(err, chainwatch.ErrNotFound):
 			absent++
 			continue
-		case errors.Is(err, evm.ErrInvalid), errors.Is(err, evm.ErrUnreadable):
-			err = fmt.Errorf("%w: %w", chainwatch.ErrInvalid, err)
-			c.cordon(ep, err)
 		}
 		all = errors.Join(all, fmt.Errorf("%s: %w", ep.url, err))
 	}
@@ -105,13 +102,19 @@ func (c *Client) try(ctx context.Context, ask func(ctx context.Context, rpc *rpc
 	return all
 }
 
+// ask asks one endpoint. If what it says does not verify, it is cordoned.
 func (c *Client) ask(ctx context.Context, ep *endpoint, ask func(ctx context.Context, rpc *rpc.Client) error) error {
 	if err := c.use(ctx, ep); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	return ask(ctx, ep.rpc)
+	err := ask(ctx, ep.rpc)
+	if errors.Is(err, evm.ErrInvalid) || errors.Is(err, evm.ErrUnreadable) {
+		err = fmt.Errorf("%w: %w", chainwatch.ErrInvalid, err)
+		c.cordon(ep, err)
+	}
+	return err
 }
 
 func (c *Client) answered(ep *endpoint) {
@@ -120,10 +123,13 @@ func (c *Client) answered(ep *endpoint) {
 	c.preferred = ep
 }
 
+// cordon keeps the first evidence.
 func (c *Client) cordon(ep *endpoint, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ep.cordoned = why
+	if ep.cordoned == nil {
+		ep.cordoned = why
+	}
 }
 
 // raw makes one call and returns its result as it stands. A null is ErrNotFound.

@@ -5,6 +5,10 @@
 // package evm against the hash of the block it is about. An endpoint whose answer
 // fails is cordoned: it is asked only when all others fail. eth_getLogs is not used.
 //
+// It does not decide which block hash is right, either. For that it is a
+// chainwatch.Panel: the follower asks each endpoint alone, and lets Config.Agree of
+// them agree. That they belong to different operators is for whoever configures them.
+//
 // It never holds a key, never signs, never decides what is final, and never takes an
 // error or an empty answer for the absence of something.
 package ethrpc
@@ -41,6 +45,10 @@ type Config struct {
 	ChainID uint64
 	// Endpoints are http, https, ws or wss URLs, the preferred one first.
 	Endpoints []string
+	// Agree is how many endpoints have to name the same block before it becomes safe
+	// or final, or takes the place of another (default 1 with one endpoint, else 2).
+	// It protects while fewer than Agree endpoints are hostile.
+	Agree int
 	// Tokens are the listed tokens. Others are quarantined.
 	Tokens []Token
 	// Timeout bounds one request (default 20 s), MaxResponse the bytes of one
@@ -65,11 +73,15 @@ type Client struct {
 	recent    []common.Hash // keys of headers, oldest first
 }
 
-var _ chainwatch.Source = (*Client)(nil)
+var (
+	_ chainwatch.Source = (*Client)(nil)
+	_ chainwatch.Panel  = (*Client)(nil)
+)
 
 // endpoint is one server. Its flags are guarded by Client.mu.
 type endpoint struct {
 	url      string
+	name     string
 	rpc      *rpc.Client
 	checked  bool // it has reported the right chain id
 	cordoned error
@@ -81,6 +93,16 @@ type endpoint struct {
 func Dial(ctx context.Context, config Config) (*Client, error) {
 	if config.ChainID == 0 || len(config.Endpoints) == 0 {
 		return nil, errors.New("a chain needs a chain id and an endpoint")
+	}
+	names, err := endpointNames(config.Endpoints)
+	if err != nil {
+		return nil, err
+	}
+	if config.Agree == 0 {
+		config.Agree = min(2, len(names))
+	}
+	if config.Agree < 0 || config.Agree > len(names) {
+		return nil, fmt.Errorf("%d endpoints have to agree, expected 1 to %d: as many as there are", config.Agree, len(names))
 	}
 	if config.Timeout == 0 {
 		config.Timeout = 20 * time.Second
@@ -100,6 +122,9 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 	for _, t := range config.Tokens {
 		c.tokens[t.Contract] = t
 	}
+	for i, url := range config.Endpoints {
+		c.endpoints = append(c.endpoints, &endpoint{url: url, name: names[i]})
+	}
 	if err := c.dialAll(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -110,9 +135,7 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 func (c *Client) dialAll(ctx context.Context) error {
 	var unreachable error
 	reached := 0
-	for _, url := range c.config.Endpoints {
-		ep := &endpoint{url: url}
-		c.endpoints = append(c.endpoints, ep)
+	for _, ep := range c.endpoints {
 		err := c.use(ctx, ep)
 		switch {
 		case errors.Is(err, errOtherChain):

@@ -41,21 +41,27 @@ func (c *Client) header(ctx context.Context, at chainwatch.At) (*types.Header, e
 		}
 	}
 	var header *types.Header
-	err := c.try(ctx, func(ctx context.Context, client *rpc.Client) error {
-		object, err := blockObject(ctx, client, at, false)
-		if err != nil {
-			return err
-		}
-		if header, err = evm.ParseHeader(object); err != nil {
-			return err
-		}
-		return asked(at, header)
+	err := c.try(ctx, func(ctx context.Context, client *rpc.Client) (err error) {
+		header, err = fetchHeader(ctx, client, at)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	c.remember(header)
 	return header, nil
+}
+
+func fetchHeader(ctx context.Context, client *rpc.Client, at chainwatch.At) (*types.Header, error) {
+	object, err := blockObject(ctx, client, at, false)
+	if err != nil {
+		return nil, err
+	}
+	header, err := evm.ParseHeader(object)
+	if err != nil {
+		return nil, err
+	}
+	return header, asked(at, header)
 }
 
 // blockObject fetches a block object, with its transactions in full or as hashes.
