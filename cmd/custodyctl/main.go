@@ -62,6 +62,6 @@ func root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	c.AddCommand(demoCommand(), statusCommand(), tailCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
-		reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand())
+		reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand())
 	return c
 }

@@ -14,6 +14,9 @@ import (
 // ends, however it ends.
 type lock struct{ file *os.File }
 
+// ErrInUse says that another process has the journal open.
+var ErrInUse = errors.New("the folder is in use")
+
 // takeLock takes the folder, or says which process has it.
 func takeLock(dir string) (*lock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -22,7 +25,7 @@ func takeLock(dir string) (*lock, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.Name()) // only to name it
-		return nil, errors.Join(fmt.Errorf("the folder is in use by process %s: %w", strings.TrimSpace(string(holder)), err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w by process %s: %w", ErrInUse, strings.TrimSpace(string(holder)), err), f.Close())
 	}
 	err = f.Truncate(0)
 	if err == nil {

@@ -49,6 +49,7 @@ type Store struct {
 	folder  *folder
 	witness *witness
 	steps   steps
+	copied  string // the folder of the copy that Inspect made, or empty
 
 	mu     sync.Mutex // held by Append throughout
 	head   ledger.Head
@@ -73,7 +74,7 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-func open(o Options) (_ *Store, err error) {
+func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -83,6 +84,11 @@ func open(o Options) (_ *Store, err error) {
 	if o.Witness == "" {
 		o.Witness = filepath.Join(o.Dir, "witness")
 	}
+	return o
+}
+
+func open(o Options) (_ *Store, err error) {
+	o = o.withDefaults()
 	if err := os.MkdirAll(filepath.Join(o.Dir, "blocks"), 0o700); err != nil {
 		return nil, err
 	}
@@ -127,6 +133,9 @@ func (s *Store) Close() error {
 	}
 	if s.folder != nil {
 		errs = append(errs, s.folder.close())
+	}
+	if s.copied != "" {
+		errs = append(errs, os.RemoveAll(s.copied))
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.release())
