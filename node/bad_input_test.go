@@ -39,7 +39,9 @@ func TestConfigFile(t *testing.T) {
 	}{
 		{"unknown key", edit("listen:", "lissten:"), []string{"line 3", "lissten"}},
 		{"unknown key within", edit("scale: 2", "scale: 2, decimals: 2"), []string{"line 5", "decimals"}},
-		{"empty", "", []string{"entity:", "data:", "listen:", "iso4217:USD is not listed"}},
+		{"empty", "", []string{"entity:", "data:", "listen:", "iso4217:USD is not listed", "reserve: method", "reserve: frequency"}},
+		{"chain twice", edit("inboxes:", "  - {id: eip155:1, endpoints: [\"http://127.0.0.1:2\"], max_age: 1m}\ninboxes:"), []string{"eip155:1 stands twice"}},
+		{"reserve account of nowhere", edit("frequency: daily", "frequency: daily, accounts: [{place: bank:9, bank: B}]"), []string{"bank:9 is none of the locations"}},
 		{"token without layout", edit(", layout: usdc-v2.2", ""), []string{"erc20:", "a token needs a layout"}},
 		{"unknown layout", edit("usdc-v2.2", "usdc-v9"), []string{"usdc-v9", "usdc-v2.2"}},
 		{"unknown format", edit("format: camt.053", "format: camt.099"), []string{"bank:FEB", "camt.099", "mt535"}},
@@ -120,6 +122,8 @@ func TestContradictions(t *testing.T) {
 	w.config.Chains[0].ID = "eip155:7"
 	w.config.Assets = good.Assets[:2]
 	refused("endpoint of another chain", "1337", "7")
+	w.config.Chains = nil
+	refused("chain of a wallet gone", "wallet omnibus", chainID)
 	w.config = good
 	w.config.Signing.Policy = w.path("nowhere.json")
 	refused("no policy file", w.path("nowhere.json"))

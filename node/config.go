@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,7 +192,9 @@ func (c Config) Check() error {
 	if err != nil {
 		all = append(all, err)
 	}
-	for _, chain := range c.Chains {
+	for i, chain := range c.Chains {
+		twice := slices.ContainsFunc(c.Chains[:i], func(other ChainConfig) bool { return other.ID == chain.ID })
+		wrong(twice, "chains: %s stands twice", chain.ID)
 		_, err := wallet.ParseChain(chain.ID)
 		wrong(err != nil, "chains: %v", err)
 		wrong(len(chain.Endpoints) == 0, "chains: %s: expected at least one endpoint", chain.ID)
@@ -209,6 +212,7 @@ func (c Config) Check() error {
 	s := c.Signing
 	wrong(s.Members != "" && (s.Identity == "" || s.Policy == ""), "signing: members without identity or policy: expected all three or none")
 	all = append(all, c.checkOffchain()...)
+	all = append(all, c.checkReserve()...)
 	return errors.Join(all...)
 }
 
@@ -239,6 +243,22 @@ func (c Config) checkOffchain() []error {
 		}
 		if !sources[l.Source] {
 			all = append(all, fmt.Errorf("locations: %s: source %q is none of the inboxes", l.Place, l.Source))
+		}
+	}
+	return all
+}
+
+func (c Config) checkReserve() []error {
+	var all []error
+	if m := c.Reserve.Method; m != reserve.Basic && m != reserve.Alternative {
+		all = append(all, fmt.Errorf("reserve: method %q, expected %q or %q", m, reserve.Basic, reserve.Alternative))
+	}
+	if f := c.Reserve.Frequency; f != reserve.Daily && f != reserve.Weekly && f != reserve.Monthly {
+		all = append(all, fmt.Errorf("reserve: frequency %q, expected %q, %q or %q", f, reserve.Daily, reserve.Weekly, reserve.Monthly))
+	}
+	for _, a := range c.Reserve.Accounts {
+		if !slices.ContainsFunc(c.Locations, func(l LocationConfig) bool { return l.Place == a.Place }) {
+			all = append(all, fmt.Errorf("reserve: account %s is none of the locations", a.Place))
 		}
 	}
 	return all

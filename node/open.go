@@ -36,6 +36,11 @@ func (n *Node) openSources(ctx context.Context) error {
 			n.sources = append(n.sources, hints{c})
 		}
 	}
+	for _, w := range n.fold.settle.Wallets() {
+		if n.chains[w.Chain] == nil {
+			return fmt.Errorf("wallet %s is on chain %s, which is not among the chains: what is ours is always watched", w.ID, w.Chain)
+		}
+	}
 	for _, config := range n.config.Inboxes {
 		in, err := offchain.OpenInbox(offchain.InboxConfig{Source: config.Source, Dir: config.Folder})
 		if err != nil {
