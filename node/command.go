@@ -93,8 +93,11 @@ func (r requests) apply(e custody.Entry) error {
 }
 
 func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
-	if err := n.loadPolicy(); err != nil {
-		return nil, err
+	switch c.(type) {
+	case api.RequestWithdrawal, api.Approve:
+		if err := n.loadPolicy(); err != nil {
+			return nil, api.Errorf(api.CodeRefused, "%v", err)
+		}
 	}
 	switch c := c.(type) {
 	case api.OpenOwner:
@@ -108,8 +111,14 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 	case api.ExpectTransfer:
 		return n.expectTransfer(c)
 	case api.RequestWithdrawal:
+		if err := n.loadPolicy(); err != nil {
+			return nil, err
+		}
 		return n.requestWithdrawal(ctx, c)
 	case api.Approve:
+		if err := n.loadPolicy(); err != nil {
+			return nil, err
+		}
 		return n.approve(c)
 	case api.AcknowledgeAlert:
 		return func(f *fold, now time.Time) (string, []custody.Entry, error) {
