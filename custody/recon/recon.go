@@ -116,8 +116,10 @@ func unconfirmed(k spot, amount custody.Amount) custody.Break {
 	}
 }
 
-// unplaced is a break for what is between two places, or for nobody known. All of
-// it is explained: what is missing is the other half, or the owner's name.
+// unplaced is a break for what is between two places, or for nobody known. It is
+// explained: what is missing is the other half, or the owner's name. But money that
+// arrived and never left explains nothing: whoever sent it may have called it a
+// transfer of ours.
 func unplaced(p custody.Position) custody.Break {
 	b := custody.Break{
 		ID: p.Account.Type.String() + "/" + id(custody.Place(p.Account.Name), p.Asset), Place: custody.Place(p.Account.Name), Asset: p.Asset,
@@ -127,6 +129,8 @@ func unplaced(p custody.Position) custody.Break {
 	}
 	if p.Account.Type == custody.SuspenseAny {
 		b.Cause, b.ExpectedSource = custody.CauseUnknownOrigin, "the depositor's name"
+	} else if p.Settled.Sign() < 0 {
+		b.Cause, b.Explained = custody.CauseUnknown, custody.Amount{}
 	}
 	return b
 }

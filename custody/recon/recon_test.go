@@ -42,6 +42,7 @@ func TestCompare(t *testing.T) {
 		{"free and frozen are one place", []custody.Position{wallet, at(custody.ChainFrozen, addr, coin, 2)}, []custody.Holding{holding(addr, coin, 12)}, 0, "[]"},
 		{"missing is booked as such", []custody.Position{wallet, at(custody.GoneMissing, addr, coin, 3)}, []custody.Holding{holding(addr, coin, 10)}, 0, "[]"},
 		{"between two banks", []custody.Position{at(custody.BankTransit, "transfer:1", custody.USD, 7)}, nil, 0, "[in_transit -7 explained -7]"},
+		{"arrived and never left", []custody.Position{at(custody.BankTransit, "transfer:1", custody.USD, -7)}, nil, 0, "[unknown 7 explained 0]"},
 		{"for nobody known", []custody.Position{{Account: custody.ForOwner(custody.SuspenseAny, "bank:1"), Asset: custody.USD, Settled: custody.NewAmount(7)}}, nil, 0, "[unknown_deposit -7 explained -7]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

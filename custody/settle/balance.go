@@ -29,8 +29,16 @@ func (m *Machine) observeBalance(o custody.Observation) ([]custody.Entry, error)
 	if err != nil {
 		return nil, err
 	}
+	if m.superseded(o) {
+		return entries, nil
+	}
 	received, err := m.receive(o, place)
 	return append(entries, received...), err
+}
+
+// superseded says whether a later statement of the same place is known.
+func (m *Machine) superseded(o custody.Observation) bool {
+	return !m.onChain(o.To) && m.holdings[holdingKey{o.To, o.Asset}].AsOf.After(o.Effective)
 }
 
 // receive books the expected transfers that the balance now shows: the oldest
@@ -82,7 +90,7 @@ func (m *Machine) Expect(e custody.Entry, x custody.TransferExpected) (custody.E
 	if x.Amount.Sign() <= 0 {
 		return e, fmt.Errorf("expected transfer %s of %s %s, expected more than zero", x.ID, x.Amount, x.Asset)
 	}
-	owner, err := m.ownerAccount(x.Owner)
+	owner, err := m.OwnerAccount(x.Owner)
 	if err != nil {
 		return e, err
 	}

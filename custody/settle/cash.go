@@ -39,11 +39,15 @@ func (m *Machine) observeCash(o custody.Observation) ([]custody.Entry, error) {
 	}
 	meaning := Meaning{Observation: o}
 	var legs []custody.Leg
-	if id := reference(o.Text, referenceTransfer); id != "" {
-		transit := custody.AtPlace(custody.BankTransit, custody.Place("transfer:"+id))
+	transfer, owner := reference(o.Text, referenceTransfer), reference(o.Text, referenceOwner)
+	if transfer != "" && owner != "" {
+		transfer, owner = "", "" // two references contradict each other
+	}
+	if transfer != "" {
+		transit := custody.AtPlace(custody.BankTransit, custody.Place("transfer:"+transfer))
 		legs = between(transit, bank, o.Asset, amount)
-	} else if owner := reference(o.Text, referenceOwner); m.Owner(owner) != custody.NoOwner {
-		account, err := m.ownerAccount(owner)
+	} else if m.Owner(owner) != custody.NoOwner {
+		account, err := m.OwnerAccount(owner)
 		if err != nil {
 			return nil, err
 		}
@@ -90,8 +94,8 @@ func (m *Machine) location(place custody.Place, source string) (custody.Account,
 	return custody.AtPlace(l.Type, place), nil
 }
 
-// ownerAccount is the account an owner's property is booked to.
-func (m *Machine) ownerAccount(owner string) (custody.Account, error) {
+// OwnerAccount is the account an owner's property is booked to.
+func (m *Machine) OwnerAccount(owner string) (custody.Account, error) {
 	switch m.Owner(owner) {
 	case custody.Customer:
 		return custody.ForOwner(custody.CustomerCash, owner), nil

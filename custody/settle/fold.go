@@ -160,7 +160,13 @@ func (m *Machine) keepCash(f Meaning) {
 	m.cash[f.Observation.Ref] = amount
 }
 
+// keepHolding keeps the newest balance. A statement that comes late says what was,
+// not what is. A chain's balance is always the newest: after a reorg the block it
+// stands for may be the older one.
 func (m *Machine) keepHolding(o custody.Observation) {
+	if m.superseded(o) {
+		return
+	}
 	m.holdings[holdingKey{o.To, o.Asset}] = custody.Holding{
 		Place: o.To, Asset: o.Asset, Amount: o.Amount, AsOf: o.Effective, Source: o.Source, Evidence: o.Evidence,
 	}

@@ -215,7 +215,7 @@ func (m *Machine) depositor(o custody.Observation) (custody.Account, error) {
 	if owner == "" {
 		return custody.ForOwner(custody.SuspenseAny, string(o.To)), nil
 	}
-	return m.ownerAccount(owner)
+	return m.OwnerAccount(owner)
 }
 
 // outflow tells a withdrawal that an approved intent explains from everything else.
@@ -225,7 +225,7 @@ func (m *Machine) outflow(o custody.Observation) (string, Meaning, []custody.Leg
 	h := m.holds[slot{o.From, o.Nonce}]
 	if meaning.Why = differs(o, h); meaning.Why == "" {
 		meaning.Withdrawal = h.ID
-		client, err := m.ownerAccount(h.Client)
+		client, err := m.OwnerAccount(h.Client)
 		legs := append(negated(h.legs), both(client, from, o.Asset, custody.Settled, o.Amount.Neg())...)
 		return custody.KindWithdrawalIncluded, meaning, legs, err
 	}
@@ -258,7 +258,7 @@ func differs(o custody.Observation, h *hold) string {
 
 // Hold makes the entry that puts property on hold for an approved withdrawal.
 func (m *Machine) Hold(e custody.Entry, h custody.WithdrawalHeld) (custody.Entry, error) {
-	client, err := m.ownerAccount(h.Client)
+	client, err := m.OwnerAccount(h.Client)
 	if err != nil {
 		return e, err
 	}

@@ -358,6 +358,7 @@ func TestCash(t *testing.T) {
 		{"debit for a client", cash("1", "ACCT/alice", bank, "", 5), []string{"for:customer.cash:alice iso4217:USD settled -5", "at:bank.operating:bank:100 iso4217:USD settled -5"}},
 		{"unknown reference", cash("1", "ACCT/zoe", "", bank, 5), []string{"for:suspense:bank:100 iso4217:USD settled 5", "at:bank.operating:bank:100 iso4217:USD settled 5"}},
 		{"two references", cash("1", "ACCT/alice ACCT/bob", "", bank, 5), []string{"for:suspense:bank:100 iso4217:USD settled 5", "at:bank.operating:bank:100 iso4217:USD settled 5"}},
+		{"a client and a transfer", cash("1", "ACCT/alice XFER/1", "", bank, 5), []string{"for:suspense:bank:100 iso4217:USD settled 5", "at:bank.operating:bank:100 iso4217:USD settled 5"}},
 		{"unexplained debit", cash("1", "charges", bank, "", 5), []string{"at:missing:bank:100 iso4217:USD settled 5", "at:bank.operating:bank:100 iso4217:USD settled -5"}},
 		{"half a transfer", cash("1", "XFER/9", bank, "", 5), []string{"at:bank.transit:transfer:9 iso4217:USD settled 5", "at:bank.operating:bank:100 iso4217:USD settled -5"}},
 	} {
@@ -406,6 +407,20 @@ func TestExpectedShares(t *testing.T) {
 	b.expect("at:dtc.free:dtc:0123 cusip:037833100 settled 1000", "for:customer.cash:alice cusip:037833100 settled 1000")
 	if left := b.m.Expected(); len(left) != 0 {
 		t.Errorf("Expected() = %v, want none", left)
+	}
+}
+
+// A statement that comes late says what was, not what is.
+func TestLateStatement(t *testing.T) {
+	b := newBooks(t)
+	b.observe(balance("new", "dtc", dtc, share, 7))
+	late := balance("old", "dtc", dtc, share, 5)
+	late.Effective = start.Add(-time.Hour)
+	if kinds := b.observe(late); len(kinds) != 1 {
+		t.Errorf("the late statement calls for %v, want the fact alone", kinds)
+	}
+	if h := b.m.Holdings(); len(h) != 1 || h[0].Amount != custody.NewAmount(7) {
+		t.Errorf("Holdings() = %v, want the 7 of the newer statement", h)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"os"
 	"time"
@@ -59,12 +60,56 @@ type PolicyLimit struct {
 // that is not understood cannot be kept.
 func ParsePolicy(b []byte) (*Policy, error) {
 	var p Policy
+	if err := onlyOnce(b); err != nil {
+		return nil, fmt.Errorf("decoding policy: %w", err)
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil {
 		return nil, fmt.Errorf("decoding policy: %w", err)
 	}
 	return &p, p.Check()
+}
+
+// onlyOnce refuses JSON in which a key stands twice in one object, since which of
+// the two is in force would depend on the reader; and anything behind the value.
+func onlyOnce(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := eachValue(d); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("something follows the value at byte %d", d.InputOffset())
+	}
+	return nil
+}
+
+func eachValue(d *json.Decoder) error {
+	open, err := d.Token()
+	if err != nil {
+		return err
+	}
+	delim, nested := open.(json.Delim)
+	seen := map[json.Token]bool{}
+	for nested && d.More() {
+		if delim == '{' {
+			key, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if seen[key] {
+				return fmt.Errorf("key %q stands twice, at byte %d", key, d.InputOffset())
+			}
+			seen[key] = true
+		}
+		if err := eachValue(d); err != nil {
+			return err
+		}
+	}
+	if nested {
+		_, err = d.Token() // the closing delimiter
+	}
+	return err
 }
 
 // LoadPolicy reads a policy from a file.
@@ -101,6 +146,11 @@ func (p *Policy) Check() error {
 			return fmt.Errorf("policy: person %q or their key stands twice", person.ID)
 		}
 		seen[person.ID], seen[string(person.Key)] = true, true
+		for _, role := range person.Roles {
+			if role != Maker && role != Checker {
+				return fmt.Errorf("policy: role %q of %s, expected %q or %q", role, person.ID, Maker, Checker)
+			}
+		}
 	}
 	places := map[custody.Place]bool{}
 	for _, w := range p.Wallets {
@@ -148,10 +198,11 @@ func (p *Policy) Authorize(request []byte, now time.Time) (Authorized, error) {
 	hash := HashIntent(r.Intent)
 	for _, rule := range []func() error{
 		func() error { return p.checkTime(i, now) },
-		func() error { return p.checkApprovals(i, hash, r.Approvals) },
 		func() error { return p.checkSegregation(i) },
 		func() error { return p.checkLimits(i, tx) },
 		func() error { return checkTransfer(i, tx) },
+		// Last, so that ErrNotApproved says that approvals are all that is missing.
+		func() error { return p.checkApprovals(i, hash, r.Approvals) },
 	} {
 		if err := rule(); err != nil {
 			return Authorized{}, fmt.Errorf("intent %s: %w", i.ID, err)

@@ -115,7 +115,7 @@ func Transfer(asset custody.AssetID, to common.Address, amount custody.Amount) (
 func ParseChain(chain string) (*big.Int, error) {
 	id, found := strings.CutPrefix(chain, "eip155:")
 	n, ok := new(big.Int).SetString(id, 10)
-	if !found || !ok || n.Sign() <= 0 {
+	if !found || !ok || n.Sign() <= 0 || n.String() != id {
 		return nil, fmt.Errorf("chain %q: expected eip155:<number>", chain)
 	}
 	return n, nil
@@ -164,12 +164,16 @@ func checkTransfer(i Intent, t Transaction) error {
 	if err != nil {
 		return err
 	}
+	from, _, err := ParsePlace(i.From)
+	if err != nil {
+		return err
+	}
 	id, err := ParseChain(chain)
 	if err != nil {
 		return err
 	}
-	if i.Asset.Chain() != chain || t.ChainID.Cmp(id) != 0 {
-		return fmt.Errorf("%w: asset %s, destination %s and chain id %s are not of one chain", errNotPlain, i.Asset, i.To, t.ChainID)
+	if from != chain || i.Asset.Chain() != chain || t.ChainID.Cmp(id) != 0 {
+		return fmt.Errorf("%w: source %s, asset %s, destination %s and chain id %s are not of one chain", errNotPlain, i.From, i.Asset, i.To, t.ChainID)
 	}
 	dest, value, data, err := Transfer(i.Asset, to, i.Amount)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"strings"
 	"testing"
@@ -51,8 +52,8 @@ func policy() *wallet.Policy {
 			{Wallet: "omnibus", Kind: custody.Omnibus, Key: "root", Path: "m/0/0", Place: pool},
 			{Wallet: "alice", Kind: custody.Segregated, Owner: "alice", Key: "root", Path: "m/1/0", Place: alone},
 		},
-		Book:   []wallet.PolicyAddress{{Client: "bob", Place: bobs}, {Client: "alice", Place: alice}},
-		Limits: []wallet.PolicyLimit{{Asset: usd, Max: custody.NewAmount(1_000_000)}, {Asset: ether, Max: custody.NewAmount(5e18)}},
+		Book:   []wallet.PolicyAddress{{Client: "bob", Place: bobs}, {Client: "bob", Place: "eip155:5:0x3333333333333333333333333333333333333333"}, {Client: "alice", Place: alice}},
+		Limits: []wallet.PolicyLimit{{Asset: "eip155:5/erc20:" + token, Max: custody.NewAmount(1_000_000)}, {Asset: usd, Max: custody.NewAmount(1_000_000)}, {Asset: ether, Max: custody.NewAmount(5e18)}},
 	}
 }
 
@@ -174,6 +175,10 @@ func TestRefused(t *testing.T) {
 		{"other contract", "it calls", func(r *request) { r.tx.To = common.Address{9} }},
 		{"value beside", "its value is 1 wei", func(r *request) { r.tx.Value = big.NewInt(1) }},
 		{"other chain id", "not of one chain", func(r *request) { r.tx.ChainID = big.NewInt(1) }},
+		{"source on another chain", "not of one chain", func(r *request) {
+			r.intent.Asset, r.intent.To = "eip155:5/erc20:"+token, "eip155:5:0x3333333333333333333333333333333333333333"
+			r.tx.ChainID = big.NewInt(5)
+		}},
 		{"access list", "access list", func(r *request) { r.tx.Access = types.AccessList{{Address: common.Address{1}}} }},
 		{"legacy payload", "expected type 0x02", func(r *request) {
 			r.overwrite = func(i *wallet.Intent) { i.Transaction[0] = 0x01 }
@@ -277,6 +282,9 @@ func TestParsePolicy(t *testing.T) {
 		{"no version", `"version":3`, `"version":0`, "no version"},
 		{"no checkers", `"checkers":1`, `"checkers":0`, "at least 1"},
 		{"person twice", `"id":"carl"`, `"id":"mia"`, "stands twice"},
+		{"key twice", `"checkers":1`, `"checkers":2,"checkers":1`, `"checkers" stands twice`},
+		{"key twice inside", `"kind":"omnibus"`, `"kind":"firm","kind":"omnibus"`, `"kind" stands twice`},
+		{"unknown role", `"roles":["maker"]`, `"roles":["master"]`, `role "master"`},
 		{"segregated without owner", `"owner":"alice",`, ``, "with owner"},
 		{"address twice", string(alone), string(pool), "stands twice"},
 	} {
@@ -284,6 +292,68 @@ func TestParsePolicy(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: ParsePolicy() = %v, want an error with %q", test.name, err, test.want)
 		}
+	}
+}
+
+// A sound intent that lacks approvals lacks nothing else: whatever more approvals
+// could not mend is said first.
+func TestOnlyApprovalsMissing(t *testing.T) {
+	for _, test := range []struct {
+		edit func(*request)
+		want bool
+	}{
+		{func(*request) {}, true},
+		{func(r *request) { r.intent.To = alice }, false},
+		{func(r *request) { r.intent.From, r.intent.Wallet, r.intent.Path = alone, "alice", "m/1/0" }, false},
+		{func(r *request) { r.tx.FeeCap = big.NewInt(1e12) }, false},
+	} {
+		r := sound(t)
+		test.edit(&r)
+		r.signers = nil
+		if _, err := policy().Authorize(r.encode(t), now); errors.Is(err, wallet.ErrNotApproved) != test.want {
+			t.Errorf("Authorize() = %v, ErrNotApproved: want %t", err, test.want)
+		}
+	}
+}
+
+// A nonce that was given back is used before a higher one.
+func TestNextNonce(t *testing.T) {
+	var w wallet.Withdrawals
+	apply := func(kind string, fact any) {
+		t.Helper()
+		e, err := custody.FactEntry(kind, "r", "test", now, fact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for nonce, id := range []string{"w0", "w1", "w2"} {
+		r := sound(t)
+		r.intent.ID, r.tx.Nonce = id, uint64(nonce)
+		i, err := wallet.NewIntent(r.intent, r.tx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		canonical, err := i.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(custody.KindWithdrawalRequested, custody.WithdrawalRequested{ID: id, Intent: canonical})
+	}
+	expect := func(from, want uint64) {
+		t.Helper()
+		if got, err := w.NextNonce(pool, from); got != want || err != nil {
+			t.Errorf("NextNonce(from %d) = %d, %v; want %d", from, got, err, want)
+		}
+	}
+	expect(0, 3)
+	apply(custody.KindWithdrawalVoided, custody.WithdrawalVoided{ID: "w1"})
+	expect(0, 1)
+	expect(2, 3)
+	if got, err := w.NextNonce(alone, 5); got != 5 || err != nil {
+		t.Errorf("NextNonce of another address = %d, %v; want 5", got, err)
 	}
 }
 

@@ -155,9 +155,11 @@ func (w *Withdrawals) All() []Withdrawal {
 	return all
 }
 
-// NextNonce is the first nonce of an address, not below from, that no open
-// withdrawal uses.
+// NextNonce is the lowest nonce of an address, not below from, that no open
+// withdrawal uses. A nonce that was given back is used before a higher one: behind
+// a gap nothing is ever mined.
 func (w *Withdrawals) NextNonce(place custody.Place, from uint64) (uint64, error) {
+	used := map[uint64]bool{}
 	for _, x := range w.byID {
 		if !x.Open() || x.Intent.From != place {
 			continue
@@ -166,7 +168,10 @@ func (w *Withdrawals) NextNonce(place custody.Place, from uint64) (uint64, error
 		if err != nil {
 			return 0, fmt.Errorf("withdrawal %s: %w", x.ID, err)
 		}
-		from = max(from, tx.Nonce+1)
+		used[tx.Nonce] = true
+	}
+	for used[from] {
+		from++
 	}
 	return from, nil
 }
