@@ -111,14 +111,8 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 	case api.ExpectTransfer:
 		return n.expectTransfer(c)
 	case api.RequestWithdrawal:
-		if err := n.loadPolicy(); err != nil {
-			return nil, err
-		}
 		return n.requestWithdrawal(ctx, c)
 	case api.Approve:
-		if err := n.loadPolicy(); err != nil {
-			return nil, err
-		}
 		return n.approve(c)
 	case api.AcknowledgeAlert:
 		return func(f *fold, now time.Time) (string, []custody.Entry, error) {

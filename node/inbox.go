@@ -78,9 +78,12 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		in.n.log.Warn("file set aside", "source", in.name(), "file", r.Name, "state", r.State)
 		return nil
 	}
-	observations, bad, err := in.read(r)
+	observations, doubts, bad, err := in.read(r)
 	if err == nil && len(bad) == 0 {
 		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}})
+	}
+	if err == nil && len(bad) == 0 && len(doubts) > 0 {
+		err = put(ctx, in.doubt(r, doubts[0]))
 	}
 	var fault *offchain.Error
 	var unfit *misfit
@@ -109,30 +112,33 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 	return in.files.Refuse(r, bad)
 }
 
-// read turns a file into observations, or says what is wrong with it.
-func (in *inbox) read(r offchain.Received) ([]custody.Observation, []*offchain.Error, error) {
+// read turns a file into observations, with what of it does not add up; or says
+// what is wrong with it.
+func (in *inbox) read(r offchain.Received) (all []custody.Observation, doubts []string, bad []*offchain.Error, err error) {
 	f, err := r.Open()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
+		return nil, nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
 	}
 	defer f.Close()
 	result, err := readers[in.config.Format](f, r.Name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
+		return nil, nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
 	}
 	if !result.Valid() {
-		return nil, result.Errors, nil
+		return nil, nil, result.Errors, nil
 	}
 	for _, flag := range result.Flags {
-		in.n.log.Warn("statement does not add up", "source", in.name(), "file", r.Name, "code", flag.Code, "detail", flag.Detail)
+		doubts = append(doubts, fmt.Sprintf("%s: %s", flag.Code, flag.Detail))
 	}
-	var all []custody.Observation
 	for _, s := range result.Bank {
 		observations, err := s.Observations(r)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		all = append(all, observations...)
+		if !whole(s.Page, s.LastPage) {
+			doubts = append(doubts, fmt.Sprintf("account %s: page %d of several; the others are not known", s.Account, s.Page))
+		}
 	}
 	held := in.n.picture.Load().holdings
 	for _, s := range result.Securities {
@@ -141,9 +147,32 @@ func (in *inbox) read(r offchain.Received) ([]custody.Observation, []*offchain.E
 			return a.Scale, ok
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		all = append(append(all, observations...), s.Gone(r, held)...)
+		if !whole(s.Page, s.LastPage) {
+			doubts = append(doubts, fmt.Sprintf("account %s: page %d of several; the others are not known", s.Account, s.Page))
+		}
 	}
-	return all, nil, nil
+	return all, doubts, in.early(r, all), nil
+}
+
+// whole says whether a statement is all of it in one page.
+func whole(page offchain.Ordinal, last offchain.Answer) bool {
+	return page == 0 || page == 1 && last != offchain.No
+}
+
+// tomorrow is how far ahead of the clock a statement may be dated: by a day, since
+// dates are of the place where the statement was made.
+const tomorrow = 24 * time.Hour
+
+// early finds what is dated in the future. Taken in, it would look fresh for ever.
+func (in *inbox) early(r offchain.Received, all []custody.Observation) []*offchain.Error {
+	limit := in.n.now().Add(tomorrow)
+	for _, o := range all {
+		if o.Effective.After(limit) {
+			return []*offchain.Error{offchain.Fault(r.Name, 0, o.Evidence.From, o.Effective.Format(time.RFC3339), "a time not after "+limit.UTC().Format(time.RFC3339))}
+		}
+	}
+	return nil
 }

@@ -149,7 +149,7 @@ func (n *Node) mean(r reading) ([]custody.Entry, error) {
 	}
 	decided, err := r.decide(n.fold)
 	if err != nil {
-		return nil, err
+		return nil, &undecided{err}
 	}
 	return append(entries, decided...), n.fold.mean(decided...)
 }
@@ -166,6 +166,10 @@ func (m *misfit) Unwrap() error { return m.error }
 // the journal again. A file or a person may be wrong, and is told so; a chain
 // that contradicts the books, or a journal in an unknown state, halts posting.
 func (n *Node) refuse(ctx context.Context, r reading, why error) error {
+	var no *undecided
+	if errors.As(why, &no) && len(r.observations) == 0 {
+		return no.error // nothing was folded
+	}
 	if halted := n.books.Halted(); halted != nil {
 		return fmt.Errorf("%w: %w", errHalt, errors.Join(why, halted))
 	}
@@ -179,6 +183,11 @@ func (n *Node) refuse(ctx context.Context, r reading, why error) error {
 	}
 	return why
 }
+
+// undecided is the answer no of a request, which changes nothing.
+type undecided struct{ error }
+
+func (u *undecided) Unwrap() error { return u.error }
 
 func (r reading) cursors() map[string][]byte {
 	if r.cursor == nil {

@@ -71,7 +71,11 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if err := n.openRegister(ctx); err != nil {
 		return nil, err
 	}
-	return n, n.openSources(ctx)
+	if err := n.openSources(ctx); err != nil {
+		return nil, err
+	}
+	n.recall()
+	return n, nil
 }
 
 // loadPolicy reads the node's copy of the policy, if it has one. Administrators

@@ -246,6 +246,32 @@ func (n *Node) unauthorized(o settle.Outflow) alert.Condition {
 	}
 }
 
+// recall takes from the open alerts what only a source can tell of and none has told
+// of yet, so that a restart does not close what still holds.
+func (n *Node) recall() {
+	n.quorum.down = map[string]string{}
+	for _, a := range n.fold.alerts.Open() {
+		var data struct {
+			Chain      string
+			Depth      uint64
+			Old, New   chainwatch.BlockID
+			Party, Why string
+			Needed     int
+		}
+		if json.Unmarshal(a.Data, &data) != nil {
+			continue // of another kind, with data of another form
+		}
+		switch {
+		case a.Kind == alert.Reorg && n.chains[data.Chain] != nil:
+			n.reorgs[data.Chain] = chainwatch.Reorg{Depth: data.Depth, Old: data.Old, New: data.New}
+		case a.Kind == alert.PartyDown:
+			n.quorum.down[data.Party] = data.Why
+		case a.Kind == alert.QuorumLost:
+			n.quorum.threshold = data.Needed
+		}
+	}
+}
+
 // reorgOf tells that a chain took blocks back. It holds until the chain is final
 // beyond them.
 func reorgOf(chain string, r chainwatch.Reorg) alert.Condition {

@@ -138,6 +138,9 @@ func (n *Node) available(f *fold, i wallet.Intent, tx wallet.Transaction) error 
 			return api.Errorf(api.CodeRefused, "%s has %s free of %s, less than %s", leg.Account, n.whole(i.Asset, free), i.Asset, n.whole(i.Asset, i.Amount))
 		}
 	}
+	if err := n.pooled(f, i); err != nil {
+		return err
+	}
 	return n.payable(f, i, tx)
 }
 
@@ -179,6 +182,39 @@ func promised(f *fold, i wallet.Intent, side custody.Side) (sum custody.Amount) 
 		}
 	}
 	return sum
+}
+
+// pooled refuses to take more of a client's property from a pooled address than
+// the client has in pools: what lies in a segregated wallet of theirs is owed to
+// them too, but it is not there. A signing party cannot see this; it knows of whom
+// an address may be spent for, not how much of it is whose.
+func (n *Node) pooled(f *fold, i wallet.Intent) error {
+	if w, _ := f.settle.Wallet(i.Wallet); w.Kind != custody.Omnibus {
+		return nil
+	}
+	owed, err := f.settle.OwnerAccount(i.Client)
+	if err != nil {
+		return api.Errorf(api.CodeInvalid, "%v", err)
+	}
+	share := n.books.Position(owed, i.Asset).Settled
+	for _, a := range f.settle.Addresses() {
+		if w, _ := f.settle.Wallet(a.Wallet); w.Kind != custody.Segregated || w.Owner != i.Client {
+			continue
+		}
+		for _, t := range []custody.AccountType{custody.ChainWallet, custody.ChainFrozen} {
+			share, _ = share.Sub(n.books.Position(custody.AtPlace(t, a.Place), i.Asset).Settled) // both are of one stock record
+		}
+	}
+	for _, w := range f.withdrawals.All() {
+		from, _ := f.settle.Wallet(w.Intent.Wallet)
+		if (w.State == wallet.Held || w.State == wallet.SignedOff) && w.Intent.Client == i.Client && w.Intent.Asset == i.Asset && from.Kind == custody.Omnibus {
+			share, _ = share.Sub(w.Intent.Amount)
+		}
+	}
+	if share.Cmp(i.Amount) < 0 {
+		return api.Errorf(api.CodeRefused, "segregation: %s has %s of %s in pooled wallets, less than %s", i.Client, n.whole(i.Asset, share), i.Asset, n.whole(i.Asset, i.Amount))
+	}
+	return nil
 }
 
 func heldOf(i wallet.Intent, nonce uint64) custody.WithdrawalHeld {
@@ -287,6 +323,10 @@ func (o wayOut) carry(ctx context.Context, w wallet.Withdrawal, put func(context
 // void gives up a withdrawal that nobody may sign any more, and lifts its hold.
 func (o wayOut) void(ctx context.Context, w wallet.Withdrawal, put func(context.Context, reading) error) error {
 	return put(ctx, reading{source: o.name(), decide: func(f *fold) ([]custody.Entry, error) {
+		w, ok := f.withdrawals.Find(w.ID) // it may have been approved meanwhile
+		if !ok || w.State != wallet.Requested && w.State != wallet.Held {
+			return nil, nil
+		}
 		tx, err := wallet.DecodeTransaction(w.Intent.Transaction)
 		if err != nil {
 			return nil, err

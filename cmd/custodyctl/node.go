@@ -55,6 +55,10 @@ func statusCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		body, err := ask(c.Context(), *url, "/v1/status")
 		if err != nil {
+			// No answer is an answer too: nothing is known.
+			if *asJSON {
+				err = errors.Join(err, printJSON(c.OutOrStdout(), map[string]any{"status": api.UnknownStatus, "reasons": []string{err.Error()}}))
+			}
 			return err
 		}
 		defer body.Close()

@@ -385,6 +385,9 @@ func playWithdrawal(ctx context.Context, w *world) (facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !strings.Contains(commingled, "segregation: ") {
+		return nil, fmt.Errorf("alice's coins for bob were refused for another reason than segregation: %s", commingled)
+	}
 	id, err := w.post(ctx, "/v1/withdrawals", map[string]any{
 		"by": "mia", "wallet": "omnibus", "owner": "bob", "to": w.outside("bob"), "asset": w.asset, "amount": "5000", "reason": "client's order",
 	})

@@ -81,6 +81,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	w := newWorld(dir, o)
 	defer w.close()
+	if err := w.listen(); err != nil {
+		return err
+	}
 	p := &player{o: o, w: w, in: bufio.NewReader(o.In), start: time.Now(), asks: o.Run == ""}
 	return p.play(ctx, story())
 }

@@ -60,13 +60,14 @@ type world struct {
 	group   *session.Group
 	people  map[string]person
 
-	node    *node.Node
-	stop    func() error // ends the node and says how it ended
-	url     string
-	alerts  *listener
-	wallets map[string]string // wallet -> its address
-	asset   string            // of the stablecoin
-	names   map[string]string // what commands in the story stand for
+	listener net.Listener // of the API, until the node has it
+	node     *node.Node
+	stop     func() error // ends the node and says how it ended
+	url      string
+	alerts   *listener
+	wallets  map[string]string // wallet -> its address
+	asset    string            // of the stablecoin
+	names    map[string]string // what commands in the story stand for
 }
 
 func newWorld(dir string, o Options) *world {
@@ -94,6 +95,9 @@ func (w *world) close() {
 		if err := w.stop(); err != nil {
 			fmt.Fprintln(w.options.Err, "node:", err)
 		}
+	}
+	if w.listener != nil {
+		w.listener.Close()
 	}
 	w.cancel()
 	if w.mesh != nil {
@@ -183,6 +187,17 @@ func (w *world) openBooks() error {
 	return errors.Join(w.bank.Open(operating, "USD", dollars(0)), w.bank.Open(special, "USD", dollars(0)))
 }
 
+// listen takes the API's address before anything else is started. From then on
+// the demo keeps to it.
+func (w *world) listen() error {
+	l, err := net.Listen("tcp", w.options.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", w.options.Listen, err)
+	}
+	w.listener, w.options.Listen = l, l.Addr().String()
+	return nil
+}
+
 // config is the node's configuration file. It is written as an operator would
 // write it, and read as the daemon reads it.
 func (w *world) config() map[string]any {
@@ -233,10 +248,13 @@ func (w *world) openNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", config.Listen)
-	if err != nil {
-		return fmt.Errorf("listening on %s: %w", config.Listen, err)
+	if w.listener == nil {
+		if err := w.listen(); err != nil {
+			return err
+		}
 	}
+	listener := w.listener
+	w.listener = nil
 	n, err := node.New(ctx, config, node.Options{Signers: node.Group(w.group, threshold), Log: w.log})
 	if err != nil {
 		return errors.Join(err, listener.Close())
