@@ -112,6 +112,11 @@ func TestOneAgainstOne(t *testing.T) {
 	if d := c.f.Health().Disagreement; d == nil || d.Height != 9 || !d.Until.IsZero() {
 		t.Errorf("disagreement: %+v", d)
 	}
+	c.witnesses[0].down = true
+	if err := c.rest(t); err == nil || !c.f.Health().Disagreement.Until.IsZero() {
+		t.Errorf("after one fell silent: %v, %+v", err, c.f.Health().Disagreement)
+	}
+	c.witnesses[0].down = false
 	c.fork(9)
 	if err := c.rest(t); err != nil || c.f.Health().Disagreement.Until.IsZero() {
 		t.Errorf("after it is over: %v, %+v", err, c.f.Health().Disagreement)

@@ -1,6 +1,9 @@
 package chainwatch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is what a follower is doing.
 type State string
@@ -90,7 +93,21 @@ func (f *Follower) showRound(a *advance) {
 			f.state.Endpoints = append(f.state.Endpoints, s.standing())
 		}
 	}
-	f.state.Disagreement = a.disagreement.after(f.state.Disagreement, now)
+	if last := f.state.Disagreement; a.disagreement != nil || last != nil && a.settles(*last) {
+		f.state.Disagreement = a.disagreement.after(last, now)
+	}
+}
+
+// settles says whether all who disagreed are of our chain now, or cordoned: that one
+// of them is silent ends nothing.
+func (a *advance) settles(d Disagreement) bool {
+	for _, s := range a.stands {
+		party := slices.ContainsFunc(d.Claims, func(c Claim) bool { return slices.Contains(c.Endpoints, s.witness.Name()) })
+		if party && !s.follows() && s.witness.Cordoned() == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // after is what is to be shown of a disagreement, or of none, after another one.

@@ -53,6 +53,13 @@ func (l *liar) tell(next lie) <-chan struct{} {
 	return l.met
 }
 
+// turn makes the liar answer from another node.
+func (l *liar) turn(node string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.node = node
+}
+
 func (l *liar) lies() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,7 +71,10 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	resp, err := http.Post(l.node, "application/json", bytes.NewReader(body))
+	l.mu.Lock()
+	node := l.node
+	l.mu.Unlock()
+	resp, err := http.Post(node, "application/json", bytes.NewReader(body))
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
