@@ -31,6 +31,7 @@ type advance struct {
 	quarantined  uint64
 	read         bool // balances were read
 	swept        sweepDelta
+	unproven     map[custody.AssetID]string // as of the balances read, with why
 }
 
 // advance makes one advance. It may return both an advance and an error: what was

@@ -65,8 +65,12 @@ func (a *advance) readBalances(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading balances of %d addresses at block %s: %w", len(addresses), tip.BlockID, err)
 	}
-	a.read = true
+	a.read, a.unproven = true, make(map[custody.AssetID]string)
 	for _, b := range balances {
+		if b.Unproven != "" {
+			a.unproven[b.Asset] = b.Unproven
+			continue
+		}
 		a.observeBalance(b)
 		a.observeCondition(b)
 	}

@@ -9,6 +9,26 @@
 // carries a cursor from which another follower, after a crash, goes on: also with a
 // reorganisation that happened meanwhile.
 //
+// Behind a source may stand several endpoints, each a [Witness]. Only one thing has to
+// be agreed on, the hash of a block; whatever hangs from it may come from anybody. The
+// follower of such a [Panel] asks every witness for its tip and tags, and decides
+// without further I/O (agreement is here, not in a source, because what needs it
+// depends on what has been agreed on before):
+//
+//   - A block becomes included at the word of one witness, unless others name another
+//     block of its height: then k have to agree on it.
+//   - A block becomes safe or final when k witnesses have it at or below the block
+//     under that tag, or where depth decides, when k have it.
+//   - A branch takes the place of blocks that k agreed on when k witnesses are on it,
+//     and more than on ours. The same goes for a contradiction of the final block.
+//   - Balances are read at a block that k witnesses have.
+//   - A witness which has another block where k others have one that is safe is
+//     cordoned. One that lags contradicts nobody; one that fails says nothing.
+//
+// Where that leaves fewer than k with our chain, nothing becomes safe or final, and
+// [Health] says who says what. With fewer than k hostile witnesses nothing false
+// becomes safe or final; with k honest ones that answer, following goes on.
+//
 // The package never knows an owner or an account, never takes an error for an
 // absence, and never clears a contradiction of something final: the chain has then
 // broken its promise, and people must decide.
@@ -104,6 +124,9 @@ type Balance struct {
 	Amount  custody.Amount
 	// Frozen says that the asset's issuer does not let the address move it.
 	Frozen bool
+	// Unproven, when set, says why the asset's balances cannot be proven any more.
+	// Amount and Frozen then mean nothing.
+	Unproven string
 }
 
 // Source answers for one chain. Everything it returns is bound to the hash of the
@@ -119,7 +142,8 @@ type Source interface {
 	// error.
 	Block(ctx context.Context, at At, watch *WatchSet) (Block, error)
 	// Balances returns the proven balances of each address in every asset of
-	// which a balance can be proven, zeros too, after the given block and while
+	// which a balance can be proven, zeros too, and of one of which it can no longer
+	// be proven, after the given block and while
 	// that is canonical.
 	Balances(ctx context.Context, at BlockID, addresses []common.Address) ([]Balance, error)
 }

@@ -241,6 +241,9 @@ func (f *Follower) commit(a *advance) {
 	f.sweep.commit(a)
 	f.mu.Lock()
 	f.state.Quarantined += a.quarantined
+	if a.read {
+		f.state.Unproven = a.unproven
+	}
 	f.mu.Unlock()
 	f.show()
 }

@@ -3,6 +3,8 @@ package chainwatch
 import (
 	"slices"
 	"time"
+
+	"goodcontrol/custody"
 )
 
 // State is what a follower is doing.
@@ -42,6 +44,9 @@ type Health struct {
 	// Disagreement is the last one that was seen, open or over, also when enough
 	// endpoints agree so that following goes on.
 	Disagreement *Disagreement `json:"disagreement,omitempty"`
+	// Unproven are the assets whose balances could not be proven when they were last
+	// read, with why: what was said of them before is no longer vouched for.
+	Unproven map[custody.AssetID]string `json:"unproven,omitempty"`
 	// Quarantined counts transfers of assets that are not listed.
 	Quarantined uint64 `json:"quarantined"`
 }

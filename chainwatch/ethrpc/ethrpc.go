@@ -37,6 +37,10 @@ type Token struct {
 	// Layout, where it is known, lets balances and freezes be proven. Without it
 	// transfers are seen but no balance is.
 	Layout *evm.TokenLayout
+	// Implementation is the code behind the proxy for which Layout was established.
+	// While the proxy points to other code no balance is proven: an upgrade may have
+	// moved everything. Zero compares nothing.
+	Implementation common.Address
 }
 
 // Config says how to reach a chain and what to look for.
@@ -120,6 +124,9 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 		transport: newTransport(config.Endpoints),
 	}
 	for _, t := range config.Tokens {
+		if t.pinned() && (t.Layout == nil || t.Layout.ImplementationSlot == (common.Hash{})) {
+			return nil, fmt.Errorf("token %s has a pinned implementation, but no layout that says where to find it", t.Contract)
+		}
 		c.tokens[t.Contract] = t
 	}
 	for i, url := range config.Endpoints {

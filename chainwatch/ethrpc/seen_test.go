@@ -2,6 +2,7 @@ package ethrpc_test
 
 import (
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,6 +176,64 @@ func TestFreeze(t *testing.T) {
 	seen = tape.wait("unpaused", func(b []chainwatch.Batch) bool { return len(conditions(b)) == 4 })
 	if got := conditions(seen)[2:]; got[0] != custody.Frozen || got[1] != custody.Unfrozen {
 		t.Errorf("conditions %v", got)
+	}
+}
+
+// TestUpgradeMakesUnproven: after the proxy points to other code the layout is not
+// believed, until it points to the pinned code again.
+func TestUpgradeMakesUnproven(t *testing.T) {
+	w := newWorld(t, testnet.Osaka)
+	layout := evm.USDCv22Layout()
+	slot := must(w.chain.Client().StorageAt(w.ctx, w.token.Address, layout.ImplementationSlot, nil))
+	token := ethrpc.Token{Contract: w.token.Address, Layout: &layout, Implementation: common.BytesToAddress(slot)}
+	config := ethrpc.Config{ChainID: 1337, Endpoints: []string{w.chain.HTTPURL()}, Tokens: []ethrpc.Token{token}}
+	client := must(ethrpc.Dial(w.ctx, config))
+	t.Cleanup(client.Close)
+	w.mint(w.alice.Address, 500)
+	w.seal()
+	f := w.follower(client)
+	tape := follow(t, f)
+	tape.head(w)
+	if u := f.Health().Unproven; len(u) != 0 {
+		t.Errorf("unproven: %v", u)
+	}
+	other := must(w.chain.Deploy(w.ctx, w.carol, "FakeToken"))
+	w.seal()
+	must(w.token.Upgrade(w.ctx, other.Address))
+	upgraded := w.seal()
+	w.pay(w.alice.Address, 3)
+	w.seal()
+	coin := func(wei string) []chainwatch.Batch {
+		return tape.wait("the coin", func(b []chainwatch.Batch) bool {
+			return lastBalances(all(b))[key{w.place(w.alice.Address), w.coin()}] == wei
+		})
+	}
+	for _, o := range all(coin("3")) {
+		if o.Kind == custody.Balance && o.Asset == w.dollar() && o.Evidence.Block >= upgraded.NumberU64() {
+			t.Errorf("said after the upgrade: %+v", o)
+		}
+	}
+	w.pay(w.alice.Address, 1)
+	w.seal()
+	coin("4") // what the batch before said is then in Health
+	if why := f.Health().Unproven[w.dollar()]; !strings.Contains(strings.ToLower(why), strings.ToLower(other.Address.Hex()[2:])) {
+		t.Errorf("unproven: %q", why)
+	}
+	must(w.token.Upgrade(w.ctx, token.Implementation))
+	w.pay(w.alice.Address, 1)
+	w.mint(w.alice.Address, 1)
+	w.seal()
+	tape.head(w)
+	w.pay(w.alice.Address, 1)
+	w.seal()
+	coin("6")
+	if u := f.Health().Unproven; len(u) != 0 {
+		t.Errorf("unproven: %v", u)
+	}
+	token.Layout = nil
+	config.Tokens = []ethrpc.Token{token}
+	if _, err := ethrpc.Dial(w.ctx, config); err == nil {
+		t.Error("a pinned implementation without a layout is accepted")
 	}
 }
 

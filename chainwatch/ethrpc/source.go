@@ -202,19 +202,27 @@ func (c *Client) coinBalances(ctx context.Context, p prover, addresses []common.
 
 func (c *Client) tokenBalances(ctx context.Context, p prover, t Token, holders []common.Address) ([]chainwatch.Balance, error) {
 	var balances []chainwatch.Balance
+	asset := chainwatch.TokenAsset(c.chain, t.Contract)
 	for len(holders) > 0 {
 		n := min(len(holders), maxSlots)
 		slots := []common.Hash{t.Layout.Pause()}
 		for _, holder := range holders[:n] {
 			slots = append(slots, t.Layout.Slot(holder))
 		}
+		if t.pinned() {
+			slots = append(slots, t.Layout.ImplementationSlot)
+		}
 		proof, err := p.account(ctx, t.Contract, slots)
 		if err != nil {
 			return nil, err
 		}
-		paused := t.Layout.Paused(proof.Slots[0].Value)
-		for i, s := range proof.Slots[1:] {
-			b, err := balanceOf(holders[i], chainwatch.TokenAsset(c.chain, t.Contract), t.Layout.Balance(s.Value), paused || t.Layout.Frozen(s.Value))
+		paused, unproven := t.Layout.Paused(proof.Slots[0].Value), t.upgraded(proof.Slots[len(slots)-1].Value)
+		for i, s := range proof.Slots[1 : n+1] {
+			if unproven != "" {
+				balances = append(balances, chainwatch.Balance{Address: holders[i], Asset: asset, Unproven: unproven})
+				continue
+			}
+			b, err := balanceOf(holders[i], asset, t.Layout.Balance(s.Value), paused || t.Layout.Frozen(s.Value))
 			if err != nil {
 				return nil, err
 			}
@@ -223,6 +231,18 @@ func (c *Client) tokenBalances(ctx context.Context, p prover, t Token, holders [
 		holders = holders[n:]
 	}
 	return balances, nil
+}
+
+func (t Token) pinned() bool { return t.Implementation != common.Address{} }
+
+// upgraded says, given the value of the implementation slot of a pinned token, that the layout is of
+// other code than the token has now.
+func (t Token) upgraded(value common.Hash) string {
+	pinned := common.BytesToHash(t.Implementation[:])
+	if !t.pinned() || value == pinned {
+		return ""
+	}
+	return fmt.Sprintf("the proxy %s points to code at %s, its layout is of %s", t.Contract, value.Hex(), t.Implementation)
 }
 
 func balanceOf(address common.Address, asset custody.AssetID, units *big.Int, frozen bool) (chainwatch.Balance, error) {
