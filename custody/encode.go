@@ -19,13 +19,6 @@ func (e *Entry) AppendBinary(b []byte) ([]byte, error) {
 	return e.AppendContent(b), nil
 }
 
-// EncodedContent is what AppendContent wrote within what AppendBinary wrote. Its
-// SHA-256 is the entry's content hash.
-func EncodedContent(entry []byte) []byte {
-	const seqAndRecorded = 8 + 8
-	return entry[seqAndRecorded:]
-}
-
 // AppendContent appends the canonical encoding of everything but Seq and Recorded.
 func (e *Entry) AppendContent(b []byte) []byte {
 	b = append(b, entryVersion)

@@ -5,10 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"goodcontrol/custody"
 )
@@ -90,7 +91,8 @@ func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
 	}
-	batch := b.begin(len(entries))
+	cursors = moved(b.live.cursors, cursors)
+	batch := b.begin(cursors, len(entries))
 	posted := make([]Posted, len(entries))
 	for i := range entries {
 		var err error
@@ -98,11 +100,10 @@ func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...
 			return nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
 		}
 	}
-	cursors = moved(b.live.cursors, cursors)
-	if len(batch.entries) == 0 && len(cursors) == 0 {
+	if len(batch.records) == 0 && len(cursors) == 0 {
 		return posted, nil
 	}
-	block, err := batch.seal(cursors)
+	block, err := batch.seal()
 	if err != nil {
 		return nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
 	}
@@ -132,23 +133,27 @@ func (b *Books) Halted() error {
 // refuses what may not be posted.
 type batch struct {
 	*draft
-	books *Books
-	body  []byte // canonical entries
+	books  *Books
+	body   []byte // of the block: cursors and canonical entries
+	starts []int  // of the entries in body
 }
 
 // begin starts a batch whose first entry is recorded now, or just after the
 // newest there is if the clock is not past that.
-func (b *Books) begin(entries int) *batch {
+func (b *Books) begin(cursors map[string][]byte, entries int) *batch {
 	d := b.live.draft(entries)
 	d.at = max(d.at, b.options.Now().UnixNano()-1)
 	const usual = 512 // bytes of an entry
-	return &batch{draft: d, books: b, body: make([]byte, 0, usual*entries)}
+	return &batch{
+		draft: d, books: b, starts: make([]int, 0, entries),
+		body: appendCursors(make([]byte, 0, usual*(1+entries)), cursors),
+	}
 }
 
 // admit adds e to the batch, or finds that it was posted before.
 func (p *batch) admit(ctx context.Context, e custody.Entry) (Posted, error) {
-	if err := e.Check(); err != nil {
-		return Posted{}, err
+	if seq, ok := p.seqOf(e.Ref); ok {
+		return p.again(e, seq)
 	}
 	e.Seq, e.Recorded = p.seq+1, time.Unix(0, p.at+1).UTC()
 	start := len(p.body)
@@ -156,33 +161,40 @@ func (p *batch) admit(ctx context.Context, e custody.Entry) (Posted, error) {
 	if err != nil {
 		return Posted{}, fmt.Errorf("encoding entry %s: %w", e.Ref, err)
 	}
-	raw := body[start:]
-	content := sha256.Sum256(custody.EncodedContent(raw))
-	if seq, ok := p.seqOf(e.Ref); ok {
-		old := p.record(seq)
-		if old.content != content {
-			return Posted{}, fmt.Errorf("%w: %s was posted as entry %d with content %x, this one has %x",
-				ErrRefConflict, e.Ref, seq, old.content, content)
-		}
-		return Posted{Seq: seq, Recorded: time.Unix(0, old.recorded).UTC(), Existing: true}, nil
-	}
 	if err := p.mirrors(ctx, &e); err != nil {
 		return Posted{}, err
 	}
-	if err := p.apply(&e, raw, content); err != nil {
+	if err := p.apply(&e, body[start:]); err != nil {
 		return Posted{}, err
 	}
 	if err := p.overdrawn(&e); err != nil {
 		return Posted{}, err
 	}
-	p.body = body
+	p.body, p.starts = body, append(p.starts, start)
 	return Posted{Seq: e.Seq, Recorded: e.Recorded}, nil
+}
+
+// again gives the first answer for an entry whose ref was posted as entry seq. It
+// has the same content if, with the number and the time of then, it has the same
+// place in the tree.
+func (p *batch) again(e custody.Entry, seq uint64) (Posted, error) {
+	old := p.record(seq)
+	e.Seq, e.Recorded = seq, time.Unix(0, old.recorded).UTC()
+	raw, err := e.AppendBinary(nil)
+	if err != nil {
+		return Posted{}, fmt.Errorf("encoding entry %s: %w", e.Ref, err)
+	}
+	if leaf := tlog.RecordHash(raw); leaf != old.leaf {
+		return Posted{}, fmt.Errorf("%w: %s was posted as entry %d with hash %x, this one would have %x", ErrRefConflict, e.Ref, seq, old.leaf, leaf)
+	}
+	return Posted{Seq: seq, Recorded: e.Recorded, Existing: true}, nil
 }
 
 // entry is the entry with the given number, from the batch or the journal.
 func (p *batch) entry(ctx context.Context, seq uint64) (custody.Entry, error) {
 	if posted := p.view.seq; seq > posted {
-		return p.entries[seq-posted-1], nil
+		e, _, err := custody.DecodeEntry(p.body[p.starts[seq-posted-1]:])
+		return e, err
 	}
 	return p.books.entry(ctx, seq)
 }
@@ -207,21 +219,21 @@ func (p *batch) overdrawn(e *custody.Entry) error {
 }
 
 // seal makes the block of the batch.
-func (p *batch) seal(cursors map[string][]byte) (Block, error) {
+func (p *batch) seal() (Block, error) {
 	root, err := p.tree.root()
 	if err != nil {
 		return Block{}, err
 	}
 	head := p.view.head
-	if len(p.entries) == 0 {
+	if len(p.records) == 0 {
 		p.at++ // the block's own time, after everything before it
 	}
 	b := Block{
 		Header: Header{
-			Number: head.Number + 1, Count: uint32(len(p.entries)), Size: p.seq, Epoch: p.books.epoch,
+			Number: head.Number + 1, Count: uint32(len(p.records)), Size: p.seq, Epoch: p.books.epoch,
 			Time: time.Unix(0, p.at).UTC(), Prev: head.Hash, Root: root, State: p.digest(),
 		},
-		Body: slices.Concat(appendCursors(nil, cursors), p.body),
+		Body: p.body,
 	}
 	b.Header.Body = sha256.Sum256(b.Body)
 	if size := b.EncodedSize(); size > MaxBlock {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,11 +19,11 @@ type draft struct {
 	view    *View
 	changed []change // in the order first touched, which is the digest's
 	index   map[key]int
-	refs    map[custody.Ref]uint64 // of new entries, their numbers
-	records []record               // of new entries
+	refs    []custody.Ref          // of new entries, in order
+	numbers map[custody.Ref]uint64 // of new entries
+	records []record               // of new entries, in order
 	altered map[uint64]record      // of earlier ones, those changed
 	pending map[uint64][]custody.Leg
-	entries []custody.Entry
 	tree    tree
 	seq     uint64
 	at      int64 // when the newest entry was recorded, in nanoseconds
@@ -41,17 +40,17 @@ func (v *View) draft(entries int) *draft {
 		view: v, tree: v.tree, seq: v.seq, at: v.recorded,
 		index:   make(map[key]int, 2*entries),
 		changed: make([]change, 0, 2*entries),
-		refs:    make(map[custody.Ref]uint64, entries),
+		refs:    make([]custody.Ref, 0, entries),
+		numbers: make(map[custody.Ref]uint64, entries),
 		records: make([]record, 0, entries),
 		altered: make(map[uint64]record),
 		pending: make(map[uint64][]custody.Leg),
-		entries: make([]custody.Entry, 0, entries),
 	}
 }
 
 // apply folds one entry, whose canonical bytes are raw, into the draft. It
 // refuses what no journal may hold; after an error the draft is to be dropped.
-func (d *draft) apply(e *custody.Entry, raw []byte, content [32]byte) error {
+func (d *draft) apply(e *custody.Entry, raw []byte) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
@@ -72,11 +71,11 @@ func (d *draft) apply(e *custody.Entry, raw []byte, content [32]byte) error {
 			return fmt.Errorf("entry %s, leg %d: %w", e.Ref, i+1, err)
 		}
 	}
-	d.tree.add(tlog.RecordHash(raw))
-	r.recorded, r.content = recorded, content
-	d.refs[e.Ref] = e.Seq
+	r.recorded, r.leaf = recorded, tlog.RecordHash(raw)
+	d.tree.add(r.leaf)
+	d.refs = append(d.refs, e.Ref)
+	d.numbers[e.Ref] = e.Seq
 	d.records = append(d.records, r)
-	d.entries = append(d.entries, *e)
 	d.seq, d.at = e.Seq, recorded
 	return nil
 }
@@ -146,7 +145,9 @@ func (d *draft) merge() {
 			v.balances[c.key] = c.balance
 		}
 	}
-	maps.Copy(v.refs, d.refs)
+	for i, ref := range d.refs {
+		v.refs[ref] = v.seq + 1 + uint64(i)
+	}
 	v.records = append(v.records, d.records...)
 	for seq, r := range d.altered {
 		v.records[seq-1] = r

@@ -1,8 +1,6 @@
 package ledger
 
 import (
-	"crypto/sha256"
-
 	"golang.org/x/mod/sumdb/tlog"
 
 	"goodcontrol/custody"
@@ -19,13 +17,12 @@ func RootOf(records [][]byte) ([32]byte, error) {
 
 // Fold is a view and the entries to fold into it.
 type Fold struct {
-	view     *View
-	entries  []custody.Entry
-	raws     [][]byte
-	contents [][32]byte
+	view    *View
+	entries []custody.Entry
+	raws    [][]byte
 }
 
-// NewFold takes the entries of blocks, decoded and hashed.
+// NewFold takes the entries of blocks, decoded.
 func NewFold(blocks []Block) (*Fold, error) {
 	f := &Fold{view: newView()}
 	for _, b := range blocks {
@@ -36,7 +33,6 @@ func NewFold(blocks []Block) (*Fold, error) {
 		for _, l := range lines {
 			f.entries = append(f.entries, l.entry)
 			f.raws = append(f.raws, l.raw)
-			f.contents = append(f.contents, sha256.Sum256(custody.EncodedContent(l.raw)))
 		}
 	}
 	return f, nil
@@ -49,7 +45,7 @@ func (f *Fold) Apply(size int) error {
 	for at := 0; at < len(f.entries); at += size {
 		d := f.view.draft(size)
 		for i := at; i < min(at+size, len(f.entries)); i++ {
-			if err := d.apply(&f.entries[i], f.raws[i], f.contents[i]); err != nil {
+			if err := d.apply(&f.entries[i], f.raws[i]); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"goodcontrol/custody"
 )
 
@@ -25,17 +27,17 @@ import (
 // record is what is known of a posted entry without reading the journal. Entries
 // are named by their numbers, and 0 is none.
 type record struct {
-	recorded   int64 // in nanoseconds
-	content    [32]byte
-	resolves   uint64 // the entry that it resolves
-	reversal   bool   // whether it reverses another
-	reversedBy uint64 // the entry that takes it back
-	resolvedBy uint64 // the entry that resolves it and was not reversed
+	recorded   int64     // in nanoseconds
+	leaf       tlog.Hash // of its canonical encoding, in the tree
+	resolves   uint64    // the entry that it resolves
+	reversal   bool      // whether it reverses another
+	reversedBy uint64    // the entry that takes it back
+	resolvedBy uint64    // the entry that resolves it and was not reversed
 }
 
 // seqOf is the number of the entry with the given ref, in the draft or before.
 func (d *draft) seqOf(ref custody.Ref) (uint64, bool) {
-	if seq, ok := d.refs[ref]; ok {
+	if seq, ok := d.numbers[ref]; ok {
 		return seq, true
 	}
 	seq, ok := d.view.refs[ref]

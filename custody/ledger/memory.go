@@ -66,7 +66,7 @@ func (m *Memory) Append(_ context.Context, b Block) error {
 	if err := m.head.Check(b); err != nil {
 		return err
 	}
-	data, err := b.AppendBinary(nil)
+	data, err := b.AppendBinary(make([]byte, 0, b.EncodedSize()))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotAppended, err)
 	}

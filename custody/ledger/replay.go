@@ -2,12 +2,9 @@ package ledger
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
-
-	"goodcontrol/custody"
 )
 
 // Replay folds the whole journal and holds each block against the fold: the chain
@@ -39,7 +36,7 @@ func (v *View) follow(b Block) error {
 	}
 	d := v.draft(len(lines))
 	for i := range lines {
-		if err := d.follow(&lines[i]); err != nil {
+		if err := d.apply(&lines[i].entry, lines[i].raw); err != nil {
 			return fmt.Errorf("block %d: %w", b.Number, err)
 		}
 	}
@@ -58,10 +55,6 @@ func (v *View) follow(b Block) error {
 	}
 	d.publish(b.Head(), cursorMap(cursors))
 	return nil
-}
-
-func (d *draft) follow(l *line) error {
-	return d.apply(&l.entry, l.raw, sha256.Sum256(custody.EncodedContent(l.raw)))
 }
 
 func cursorMap(cursors []Cursor) map[string][]byte {
@@ -93,7 +86,7 @@ func viewUntil(ctx context.Context, j Journal, wanted func(seq uint64, recorded 
 			if e := &lines[i].entry; !wanted(e.Seq, e.Recorded) {
 				break
 			}
-			if err := d.follow(&lines[i]); err != nil {
+			if err := d.apply(&lines[i].entry, lines[i].raw); err != nil {
 				return fmt.Errorf("block %d: %w", b.Number, err)
 			}
 		}
