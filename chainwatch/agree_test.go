@@ -209,6 +209,31 @@ func TestForgedTags(t *testing.T) {
 	}
 }
 
+// TestLoneLeader: one endpoint is far ahead of the others. It is followed, but a
+// step at each poll only, no balance is read there, and the two others undo it.
+func TestLoneLeader(t *testing.T) {
+	c := settled(t, 2, 3, 1)
+	c.grow(c.hostile, 50)
+	for i := range 3 {
+		more, err := c.f.Step(t.Context(), func(_ context.Context, b chainwatch.Batch) error {
+			c.batches = append(c.batches, b)
+			return nil
+		})
+		c.check(t)
+		if more || err != nil {
+			t.Errorf("step %d: more at once: %v, %v", i, more, err)
+		}
+		c.want(t, 8+3*uint64(i+1), 4, 2)
+	}
+	c.grow(c.truth, 1)
+	if err := c.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if b := c.last(); b.Head != c.truth.tip().header.BlockID || b.Reorg == nil || b.Reorg.Depth != 9 {
+		t.Errorf("head %s, reorganisation %+v", b.Head, b.Reorg)
+	}
+}
+
 // TestViolationNeedsQuorum: one endpoint that contradicts something final is a liar;
 // two are a chain that broke its promise.
 func TestViolationNeedsQuorum(t *testing.T) {

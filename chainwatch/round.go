@@ -215,7 +215,7 @@ func (a *advance) goal(ctx context.Context) (goal Header, agreed bool, err error
 	}
 	top, _ := highest(1, heights)
 	if h, ok := a.f.name(ctx, ahead, min(top, limit)).agreed(1); ok {
-		a.top = top
+		a.top = h.Number // one alone leads us on no faster than at each poll
 		return h, false, nil
 	}
 	return tip, true, silence(ahead)
