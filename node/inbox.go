@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/bai2"
 	"goodcontrol/offchain/camt"
@@ -76,11 +77,14 @@ var errRetry = errors.New("not read")
 func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context.Context, reading) error) error {
 	if r.State != offchain.Claimed {
 		in.n.log.Warn("file set aside", "source", in.name(), "file", r.Name, "state", r.State)
+		if r.State == offchain.TooLarge {
+			return put(ctx, in.refuse(r, errors.New("too large to be taken in")))
+		}
 		return nil
 	}
-	observations, doubts, bad, err := in.read(r)
+	observations, told, doubts, bad, err := in.read(r)
 	if err == nil && len(bad) == 0 {
-		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}})
+		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}, decide: in.told(r, told)})
 	}
 	if err == nil && len(bad) == 0 && len(doubts) > 0 {
 		err = put(ctx, in.doubt(r, doubts[0]))
@@ -92,6 +96,8 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		return ctx.Err()
 	case errors.Is(err, errHalt), errors.Is(err, errRetry):
 		return err
+	case errors.Is(err, ledger.ErrNotAppended):
+		return fmt.Errorf("%w: %w", errRetry, err)
 	case errors.As(err, &fault):
 		bad = []*offchain.Error{fault}
 	case errors.As(err, &unfit):
@@ -112,20 +118,20 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 	return in.files.Refuse(r, bad)
 }
 
-// read turns a file into observations, with what of it does not add up; or says
-// what is wrong with it.
-func (in *inbox) read(r offchain.Received) (all []custody.Observation, doubts []string, bad []*offchain.Error, err error) {
+// read turns a file into observations, with the places it speaks of and what of it
+// does not add up; or says what is wrong with it.
+func (in *inbox) read(r offchain.Received) (all []custody.Observation, told []told, doubts []string, bad []*offchain.Error, err error) {
 	f, err := r.Open()
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
+		return nil, nil, nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
 	}
 	defer f.Close()
 	result, err := readers[in.config.Format](f, r.Name)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
+		return nil, nil, nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
 	}
 	if !result.Valid() {
-		return nil, nil, result.Errors, nil
+		return nil, nil, nil, result.Errors, nil
 	}
 	for _, flag := range result.Flags {
 		doubts = append(doubts, fmt.Sprintf("%s: %s", flag.Code, flag.Detail))
@@ -133,11 +139,13 @@ func (in *inbox) read(r offchain.Received) (all []custody.Observation, doubts []
 	for _, s := range result.Bank {
 		observations, err := s.Observations(r)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, nil, err
 		}
 		all = append(all, observations...)
 		if !whole(s.Page, s.LastPage) {
 			doubts = append(doubts, fmt.Sprintf("account %s: page %d of several; the others are not known", s.Account, s.Page))
+		} else if !s.Intraday && s.Closing.Given {
+			told = append(told, saying(offchain.BankPlace(string(s.Account)), s.AsOf))
 		}
 	}
 	held := in.n.picture.Load().holdings
@@ -147,14 +155,16 @@ func (in *inbox) read(r offchain.Received) (all []custody.Observation, doubts []
 			return a.Scale, ok
 		})
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, nil, err
 		}
 		all = append(append(all, observations...), s.Gone(r, held)...)
 		if !whole(s.Page, s.LastPage) {
 			doubts = append(doubts, fmt.Sprintf("account %s: page %d of several; the others are not known", s.Account, s.Page))
+		} else {
+			told = append(told, saying(offchain.FreePlace(string(s.Account)), s.AsOf), saying(offchain.PledgedPlace(string(s.Account)), s.AsOf))
 		}
 	}
-	return all, doubts, in.early(r, all), nil
+	return all, told, doubts, in.early(r, all, told), nil
 }
 
 // whole says whether a statement is all of it in one page.
@@ -167,8 +177,13 @@ func whole(page offchain.Ordinal, last offchain.Answer) bool {
 const tomorrow = 24 * time.Hour
 
 // early finds what is dated in the future. Taken in, it would look fresh for ever.
-func (in *inbox) early(r offchain.Received, all []custody.Observation) []*offchain.Error {
+func (in *inbox) early(r offchain.Received, all []custody.Observation, told []told) []*offchain.Error {
 	limit := in.n.now().Add(tomorrow)
+	for _, x := range told {
+		if x.AsOf.After(limit) {
+			return []*offchain.Error{offchain.Fault(r.Name, 0, 0, x.AsOf.Format(time.RFC3339), "a time not after "+limit.UTC().Format(time.RFC3339))}
+		}
+	}
 	for _, o := range all {
 		if o.Effective.After(limit) {
 			return []*offchain.Error{offchain.Fault(r.Name, 0, o.Evidence.From, o.Effective.Format(time.RFC3339), "a time not after "+limit.UTC().Format(time.RFC3339))}

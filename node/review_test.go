@@ -52,9 +52,9 @@ func TestFutureStatement(t *testing.T) {
 	w.status(api.UnknownStatus, "was refused")
 }
 
-// TestLateStatement: one that was superseded and comes again, otherwise spelt, says
+// TestOlderStatement: one that was superseded and comes again, otherwise spelt, says
 // what was and clears no break.
-func TestLateStatement(t *testing.T) {
+func TestOlderStatement(t *testing.T) {
 	w := opened(t)
 	early, err := os.ReadFile(w.securities())
 	w.ok(err)
@@ -90,4 +90,17 @@ func TestHalfAStatement(t *testing.T) {
 	w.status(api.UnknownStatus, "does not add up")
 	w.put("dtc", "whole.txt", whole)
 	w.status(api.Compliant)
+}
+
+// TestEmptyAccount: a statement of an account in which nothing ever was is a
+// statement all the same.
+func TestEmptyAccount(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.deliver(w.statement(operating), w.statement(special), w.securities())
+	for _, in := range w.status(api.Compliant).Inputs {
+		if in.Stale || in.AsOf.IsZero() {
+			t.Errorf("%s is stale, or nobody spoke of it: %+v", in.Source, in)
+		}
+	}
 }

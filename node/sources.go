@@ -8,7 +8,6 @@ import (
 
 	"goodcontrol/chainwatch"
 	"goodcontrol/chainwatch/ethrpc"
-	"goodcontrol/custody"
 )
 
 // source brings readings from outside until its context ends.
@@ -149,12 +148,6 @@ func (n *Node) freshen() {
 // locationsHeard says for each place off chain when the outside last spoke of it.
 func (n *Node) locationsHeard() map[string]input {
 	heard := map[string]input{}
-	latest := map[custody.Place]time.Time{}
-	for _, h := range n.fold.settle.Holdings() {
-		if h.AsOf.After(latest[h.Place]) {
-			latest[h.Place] = h.AsOf
-		}
-	}
 	for _, l := range n.fold.settle.Locations() {
 		in := n.inputs[l.Source]
 		for _, box := range n.config.Inboxes {
@@ -165,7 +158,7 @@ func (n *Node) locationsHeard() map[string]input {
 		if why := n.fold.refused[l.Source]; why != "" {
 			in.refused = why
 		}
-		in.asOf = latest[l.Place]
+		in.asOf = n.fold.heard[l.Place]
 		heard[string(l.Place)] = in
 	}
 	return heard

@@ -105,8 +105,7 @@ func proofCommand() *cobra.Command {
 		}
 		return judged(c, evm.JudgeProof(proof, headerFile, trusted), *asJSON)
 	}
-	c.AddCommand(check)
-	return c
+	return group(c, check)
 }
 
 func blockCommand() *cobra.Command {
@@ -123,8 +122,7 @@ func blockCommand() *cobra.Command {
 		}
 		return judged(c, evm.JudgeBlock(headerFile, receiptsFile), *asJSON)
 	}
-	c.AddCommand(check)
-	return c
+	return group(c, check)
 }
 
 func readTwo(a, b string) (x, y []byte, err error) {
@@ -196,8 +194,7 @@ func reserveCommand() *cobra.Command {
 		}
 		return err
 	}
-	c.AddCommand(compute)
-	return c
+	return group(c, compute)
 }
 
 func printResult(w io.Writer, r reserve.Result) error {
@@ -255,8 +252,7 @@ func netCapitalCommand() *cobra.Command {
 		}
 		return nil
 	}
-	c.AddCommand(compute)
-	return c
+	return group(c, compute)
 }
 
 func calendarCommand() *cobra.Command {
@@ -288,6 +284,5 @@ func calendarCommand() *cobra.Command {
 		_, err = fmt.Fprintf(c.OutOrStdout(), "as of %s: compute on %s, deposit by %s\n", d.AsOf, d.First, d.Due.Format(time.RFC3339))
 		return err
 	}
-	c.AddCommand(deadline)
-	return c
+	return group(c, deadline)
 }

@@ -68,6 +68,9 @@ func TestExitCodes(t *testing.T) {
 		want string // on standard output when the code is 0 or 1 and nothing is told, else on the other
 	}{
 		{[]string{"nonsense"}, exitBadUse, `unknown command "nonsense"`},
+		{[]string{}, exitBadUse, "expected one of"},
+		{[]string{"reserve"}, exitBadUse, "expected one of"},
+		{[]string{"reserve", "nonsense"}, exitBadUse, `unknown command "nonsense"`},
 		{[]string{"status", "--nonsense"}, exitBadUse, "unknown flag"},
 		{[]string{"status", "more"}, exitBadUse, "more"},
 		{[]string{"status", "--url", "http://127.0.0.1:1"}, exitUnknown, "127.0.0.1:1"},

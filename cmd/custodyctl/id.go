@@ -35,8 +35,7 @@ func idCommand() *cobra.Command {
 		_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s: valid\n", kind, value)
 		return err
 	}
-	c.AddCommand(check)
-	return c
+	return group(c, check)
 }
 
 // checkCase holds the address in a CAIP-10 or CAIP-19 name on an EVM chain to

@@ -20,8 +20,7 @@ import (
 // at a time, so the node must be stopped; nothing in them is changed.
 func journalCommand() *cobra.Command {
 	c := &cobra.Command{Use: "journal", Short: "a journal's own files, of a node that is stopped"}
-	c.AddCommand(journalVerifyCommand(), journalReplayCommand())
-	return c
+	return group(c, journalVerifyCommand(), journalReplayCommand())
 }
 
 // journalFlags say which journal is meant.

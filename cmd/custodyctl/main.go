@@ -56,12 +56,28 @@ func exitCode(err error) int {
 	return a.code
 }
 
+// group makes a command that only holds others: by itself it is bad use.
+func group(c *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	c.AddCommand(commands...)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var names []string
+		for _, sub := range commands {
+			names = append(names, sub.Name())
+		}
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q for %q, expected one of %q", args[0], c.CommandPath(), names)
+		}
+		return fmt.Errorf("%s: expected one of %q", c.CommandPath(), names)
+	}
+	return c
+}
+
 func root() *cobra.Command {
 	c := &cobra.Command{
 		Use: "custodyctl", Short: "operate and audit a Goodcontrol custody broker node",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	c.AddCommand(demoCommand(), statusCommand(), tailCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
+	return group(c, demoCommand(), statusCommand(), tailCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
 		reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand())
-	return c
 }

@@ -123,8 +123,7 @@ func exportCommand() *cobra.Command {
 		defer body.Close()
 		return writeWhole(*out, body)
 	}
-	c.AddCommand(audit)
-	return c
+	return group(c, audit)
 }
 
 // writeWhole writes a file that is there whole or not at all.
