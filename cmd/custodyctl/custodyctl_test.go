@@ -112,7 +112,7 @@ func TestExitCodes(t *testing.T) {
 		if code != row.code || !strings.Contains(out+errs, row.want) {
 			t.Errorf("custodyctl %q = %d, expected %d with %q\nout %.600s\nerr %.600s", row.args, code, row.code, row.want, out, errs)
 		}
-		judged := row.args[0] == "proof" || row.args[0] == "block" // they list their checks also when one could not be made
+		judged := len(row.args) > 0 && (row.args[0] == "proof" || row.args[0] == "block") // they list their checks also when one could not be made
 		if (code == exitBadUse || code == exitUnknown) && (out != "" && !judged || errs == "") {
 			t.Errorf("custodyctl %q: what went wrong belongs on standard error; out %.200q, err %.200q", row.args, out, errs)
 		}
