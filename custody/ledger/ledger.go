@@ -20,6 +20,23 @@
 // The package does no I/O and reads no clock: the Journal and the time are given
 // to it. It does not know why an entry was made, and never splits a batch: all of
 // it is posted, in one block, or nothing is.
+//
+// # Measurements
+//
+//	go test -run xxx -bench Apply/accounts=10000$ -benchtime 200000x ./custody/ledger
+//	go test -run xxx -bench Append/batch=1000/books-in-memory -benchtime 200x ./node/store
+//
+// Entries per second on two EPYC cores that other jobs were using (load 5), medians
+// of six runs in turn with the version before an entry was hashed once instead of
+// twice and no longer copied:
+//
+//	                              before     now
+//	folded, decoded before       462,000   554,000
+//	posted to memory, by 1000    211,000   243,000
+//
+// Folding includes the leaf in the Merkle tree and the digest. SHA-256 takes a
+// third of it; finding and adding the ref, whose map is larger than any cache, a
+// quarter; accounts and positions another.
 package ledger
 
 import (
