@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"go.yaml.in/yaml/v3"
 
 	"goodcontrol/custody"
@@ -51,6 +52,9 @@ type AssetConfig struct {
 	Symbol string             `yaml:"symbol"`
 	Class  custody.AssetClass `yaml:"class"`
 	Scale  uint8              `yaml:"scale"`
+	// Implementation is the address of the code that a token's proxy must run for the
+	// layout to be believed. Empty compares nothing: an upgrade goes unnoticed.
+	Implementation string `yaml:"implementation"`
 	// Layout names how a token keeps its balances, so that they can be proven
 	// against a block's state root: "usdc-v2.2". Needed for every token.
 	Layout string `yaml:"layout"`
@@ -62,6 +66,9 @@ type ChainConfig struct {
 	// Endpoints are JSON-RPC URLs. What they say is checked against the header
 	// they name; none is trusted.
 	Endpoints []string `yaml:"endpoints"`
+	// Agree is how many endpoints must name the same block before it is safe or
+	// final. Zero: one if there is one endpoint, otherwise two.
+	Agree int `yaml:"agree"`
 	// Hints is a WebSocket URL that may say early that a block has come.
 	// Polling goes on without it.
 	Hints string `yaml:"hints"`
@@ -202,6 +209,7 @@ func (c Config) Check() error {
 	}
 	for _, a := range c.Assets {
 		_, known := layouts[a.Layout]
+		wrong(a.Implementation != "" && !common.IsHexAddress(a.Implementation), "assets: %s: implementation %q, expected an address", a.ID, a.Implementation)
 		wrong(a.Layout != "" && !known, "assets: %s: layout %q, expected one of %q", a.ID, a.Layout, layoutNames())
 		wrong(strings.Contains(string(a.ID), "/erc20:") && a.Layout == "", "assets: %s: a token needs a layout, so that its balances can be proven", a.ID)
 		wrong(canonicalAsset(a.ID) != a.ID || tokenMistyped(a.ID), "assets: %s: the address is not in EIP-55 case, or mistyped", a.ID)

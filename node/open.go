@@ -65,7 +65,7 @@ func (n *Node) openChain(ctx context.Context, config ChainConfig) (*chain, error
 	if !id.IsUint64() {
 		return nil, fmt.Errorf("chain id %s, expected at most 64 bits", id)
 	}
-	client, err := ethrpc.Dial(ctx, ethrpc.Config{ChainID: id.Uint64(), Endpoints: config.Endpoints, Tokens: n.tokens(config.ID)})
+	client, err := ethrpc.Dial(ctx, ethrpc.Config{ChainID: id.Uint64(), Endpoints: config.Endpoints, Agree: config.Agree, Tokens: n.tokens(config.ID)})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,9 @@ func (n *Node) tokens(chain string) []ethrpc.Token {
 			continue
 		}
 		layout := layouts[a.Layout]
-		all = append(all, ethrpc.Token{Contract: common.HexToAddress(contract), Layout: &layout})
+		all = append(all, ethrpc.Token{
+			Contract: common.HexToAddress(contract), Layout: &layout, Implementation: common.HexToAddress(a.Implementation),
+		})
 	}
 	return all
 }

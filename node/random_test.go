@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"goodcontrol/custody"
@@ -235,10 +236,19 @@ func (w *random) settleOpen() {
 	w.Helper()
 	var left []string
 	for _, id := range w.open {
-		if s := wallet.State(w.detail(id).State); s != wallet.Completed {
-			if s == wallet.Failed || s == wallet.Voided {
-				w.Fatalf("withdrawal %s is %s", id, s)
+		switch d := w.detail(id); wallet.State(d.State) {
+		case wallet.Completed:
+		case wallet.Failed:
+			// A reorganisation can put the token's thaw behind a transfer. Failed is
+			// right when the chain says so, and what was held is free again.
+			r, err := w.chain.Client().TransactionReceipt(w.Context(), common.HexToHash(d.Tx))
+			w.ok(err)
+			if r.Status == types.ReceiptStatusSuccessful {
+				w.Fatalf("withdrawal %s is failed, and transaction %s succeeded", id, d.Tx)
 			}
+		case wallet.Voided:
+			w.Fatalf("withdrawal %s is voided", id)
+		default:
 			left = append(left, id)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"goodcontrol/chainwatch"
@@ -23,8 +25,8 @@ type input struct {
 	maxAge time.Duration
 	detail string
 	failed string // why nothing new comes, if that is known
-	// refused is why the newest file was not taken in: the outside knows more than
-	// we do, so what we have is not to be relied on.
+	// refused is why what we have is not to be relied on: the newest file was not
+	// taken in, or too few endpoints agree.
 	refused string
 	halted  bool // the source contradicted something final
 }
@@ -99,6 +101,11 @@ func (c *chain) input() input {
 		i.failed = h.LastError
 	case chainwatch.Violated:
 		i.halted, i.failed = true, h.LastError
+	case chainwatch.Disagreeing, chainwatch.TooFew:
+		i.refused = h.LastError
+	}
+	for _, asset := range slices.Sorted(maps.Keys(h.Unproven)) {
+		i.refused = fmt.Sprintf("balances of %s cannot be proven: %s", asset, h.Unproven[asset])
 	}
 	return i
 }

@@ -94,6 +94,14 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 	for _, out := range p.unauthorized {
 		all = append(all, n.unauthorized(out))
 	}
+	for id, c := range n.chains {
+		if d := c.follower.Health().Disagreement; d != nil && d.Until.IsZero() {
+			all = append(all, alert.Condition{
+				Key: "chain.endpoint_disagreement/" + id, Kind: alert.EndpointDisagreement, Since: d.Since,
+				Data: map[string]any{"chain": id, "height": d.Height, "claims": d.Claims}, Matters: d.Height,
+			})
+		}
+	}
 	for id, reorg := range n.reorgs {
 		if n.chains[id].follower.Health().Final.Number < reorg.Old.Number {
 			all = append(all, reorgOf(id, reorg))
