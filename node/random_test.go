@@ -43,7 +43,7 @@ func TestRandomWorld(t *testing.T) {
 		}
 	}
 	if os.Getenv("GOODCONTROL_LONG") == "1" {
-		events = 5000
+		events = 1500
 	}
 	t.Logf("GOODCONTROL_SEED=%d", seed)
 	w := &random{world: funded(t), r: rand.New(rand.NewPCG(seed, 1)), dirty: map[string]bool{}}

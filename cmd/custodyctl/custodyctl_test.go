@@ -29,10 +29,8 @@ func custodyctl(t *testing.T, args ...string) (code int, out, errs string) {
 	c.SetErr(&stderr)
 	c.SetIn(strings.NewReader(""))
 	err := c.ExecuteContext(t.Context())
-	if err != nil {
-		stderr.WriteString(err.Error())
-	}
-	return exitCode(err), stdout.String(), stderr.String()
+	code = exitCode(&stderr, err)
+	return code, stdout.String(), stderr.String()
 }
 
 // oneDocument fails the test unless the text is exactly one JSON document, and

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 )
@@ -48,13 +49,13 @@ func TestIDCheck(t *testing.T) {
 		if err != nil {
 			text += err.Error()
 		}
-		if code := exitCode(err); code != row.code || !strings.Contains(text, row.says) {
+		if code := exitCode(io.Discard, err); code != row.code || !strings.Contains(text, row.says) {
 			t.Errorf("id check %s exits with %d and says %q, expected %d and %q", row.args, code, text, row.code, row.says)
 		}
 	}
 	c := root()
 	c.SetArgs([]string{"id", "check", "caip2", ""})
-	if code := exitCode(c.Execute()); code != exitNo {
+	if code := exitCode(io.Discard, c.Execute()); code != exitNo {
 		t.Errorf("the empty value exits with %d, expected %d", code, exitNo)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -99,7 +100,7 @@ func ctl(args ...string) (string, int) {
 	if err != nil {
 		text += err.Error()
 	}
-	return text, exitCode(err)
+	return text, exitCode(io.Discard, err)
 }
 
 func TestJournalVerify(t *testing.T) {
@@ -156,7 +157,8 @@ func TestJournalVerify(t *testing.T) {
 			if _, code := ctl("journal", "replay", "--dir", dir); code != row.code {
 				t.Errorf("replay exits with %d, expected %d", code, row.code)
 			}
-			if after := journalFiles(t, dir); !maps.Equal(before, after) {
+			// A store that is open has work of its own to do there.
+			if after := journalFiles(t, dir); row.name != "in use" && !maps.Equal(before, after) {
 				t.Errorf("the folder has changed: %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
 			}
 			var report journalReport

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -36,22 +37,22 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()
-	os.Exit(exitCode(err))
+	os.Exit(exitCode(os.Stderr, err))
 }
 
 // exitCode tells the error, if there is something to tell, and gives its code.
 // What is not an answer is bad use or unreadable input.
-func exitCode(err error) int {
+func exitCode(w io.Writer, err error) int {
 	if err == nil {
 		return exitHolds
 	}
 	var a *answer
 	if !errors.As(err, &a) {
-		fmt.Fprintln(os.Stderr, "custodyctl:", err)
+		fmt.Fprintln(w, "custodyctl:", err)
 		return exitBadUse
 	}
 	if a.text != "" {
-		fmt.Fprintln(os.Stderr, "custodyctl:", a.text)
+		fmt.Fprintln(w, "custodyctl:", a.text)
 	}
 	return a.code
 }
