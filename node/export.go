@@ -81,8 +81,13 @@ func (n *Node) capture(ctx context.Context, p *picture, c *chain) (audit.Chain, 
 		asset := custody.AssetID(c.config.ID + "/erc20:" + t.Contract.Hex())
 		tokens = append(tokens, audit.Token{Asset: asset, Layout: *t.Layout})
 	}
-	final := c.follower.Health().Final.Hash
-	return audit.Capture(ctx, prover{c.client}, c.config.ID, final, places, tokens)
+	// The block is the one that the picture's journal has followed: at a later or
+	// an earlier one the chain may show what the books do not say.
+	final, known := p.finals[c.config.ID]
+	if !known {
+		return audit.Chain{}, api.Errorf(api.CodeConflict, "%s has not been read since the start; ask again", c.config.ID)
+	}
+	return audit.Capture(ctx, prover{c.client}, c.config.ID, final.Hash, places, tokens)
 }
 
 // prover asks the chain's client, which checks each proof against the header.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
 	"goodcontrol/custody/recon"
@@ -34,6 +35,7 @@ type picture struct {
 	control    []reserve.SecurityControl
 	breaks     []custody.Break
 	inputs     map[string]input
+	finals     map[string]chainwatch.BlockID
 	halted     error
 
 	positions    []custody.Position
@@ -53,7 +55,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	n.freshen()
 	f := n.fold
 	p := &picture{
-		at: now, inputs: n.locationsHeard(), positions: n.books.Positions(), holdings: f.settle.Holdings(),
+		at: now, finals: maps.Clone(n.finals), inputs: n.locationsHeard(), positions: n.books.Positions(), holdings: f.settle.Holdings(),
 		unauthorized: f.settle.Unauthorized(), locations: f.settle.Locations(), owners: f.settle.Owners(), wallets: f.settle.Wallets(), addresses: f.settle.Addresses(),
 		withdrawals: f.withdrawals.All(),
 	}

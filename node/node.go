@@ -53,7 +53,8 @@ type Node struct {
 	// runs step owns it.
 	fold   *fold
 	inputs map[string]input
-	reorgs map[string]chainwatch.Reorg // the last of each chain
+	reorgs map[string]chainwatch.Reorg   // the last of each chain
+	finals map[string]chainwatch.BlockID // the block up to which the journal knows what is final
 	quorum parties
 
 	picture atomic.Pointer[picture]
@@ -71,6 +72,8 @@ type reading struct {
 	input *input
 	// parties is set when the signing parties were asked.
 	parties *parties
+	// final is the chain's final block as of the reading.
+	final *chainwatch.BlockID
 	// reorg is set when a chain took blocks back.
 	reorg *chainwatch.Reorg
 	// decide makes entries from a request, in the state it finds.

@@ -36,7 +36,7 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	}
 	n := &Node{
 		config: config, signers: o.Signers, log: o.Log, now: o.Now,
-		readings: make(chan reading, queued), chains: map[string]*chain{}, inputs: map[string]input{}, reorgs: map[string]chainwatch.Reorg{},
+		readings: make(chan reading, queued), chains: map[string]*chain{}, inputs: map[string]input{}, reorgs: map[string]chainwatch.Reorg{}, finals: map[string]chainwatch.BlockID{},
 	}
 	if n.now == nil {
 		n.now = time.Now

@@ -83,7 +83,7 @@ func (c *chain) name() string { return c.config.ID }
 // the input says so from then on: people must decide.
 func (c *chain) run(ctx context.Context, put func(context.Context, reading) error) error {
 	err := c.follower.Run(ctx, func(ctx context.Context, b chainwatch.Batch) error {
-		return put(ctx, reading{source: b.Source, cursor: b.Cursor, observations: b.Observations, reorg: b.Reorg})
+		return put(ctx, reading{source: b.Source, cursor: b.Cursor, observations: b.Observations, final: &b.Final, reorg: b.Reorg})
 	})
 	if !errors.Is(err, chainwatch.ErrFinalityViolated) {
 		return err
@@ -131,6 +131,9 @@ func (n *Node) note(r reading) {
 	}
 	if r.parties != nil {
 		n.quorum = *r.parties
+	}
+	if r.final != nil {
+		n.finals[r.source] = *r.final
 	}
 	if r.reorg != nil {
 		n.reorgs[r.source] = *r.reorg
