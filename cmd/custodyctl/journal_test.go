@@ -149,7 +149,11 @@ func TestJournalVerify(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			dir := copyOf(t, whole)
 			row.harm(t, dir, earlier)
-			before := journalFiles(t, dir)
+			quiet := row.name != "in use" // a store that is open has work of its own to do there
+			var before map[string]string
+			if quiet {
+				before = journalFiles(t, dir)
+			}
 			text, code := ctl("journal", "verify", "--dir", dir)
 			if code != row.code || !strings.Contains(text, row.says) {
 				t.Errorf("it exits with %d and says %q, expected %d and %q", code, text, row.code, row.says)
@@ -157,9 +161,8 @@ func TestJournalVerify(t *testing.T) {
 			if _, code := ctl("journal", "replay", "--dir", dir); code != row.code {
 				t.Errorf("replay exits with %d, expected %d", code, row.code)
 			}
-			// A store that is open has work of its own to do there.
-			if after := journalFiles(t, dir); row.name != "in use" && !maps.Equal(before, after) {
-				t.Errorf("the folder has changed: %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
+			if quiet && !maps.Equal(before, journalFiles(t, dir)) {
+				t.Errorf("the folder has changed: %v, before %v", slices.Sorted(maps.Keys(journalFiles(t, dir))), slices.Sorted(maps.Keys(before)))
 			}
 			var report journalReport
 			text, _ = ctl("journal", "verify", "--json", "--dir", dir)
