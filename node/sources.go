@@ -152,6 +152,10 @@ func (n *Node) note(r reading) {
 func (n *Node) freshen() {
 	for id, c := range n.chains {
 		n.inputs[id] = c.input()
+		// Before its first reading a follower stands where the journal's cursor does.
+		if final := c.follower.Health().Final; n.finals[id] == (chainwatch.BlockID{}) && final != n.finals[id] {
+			n.finals[id] = final
+		}
 	}
 }
 
