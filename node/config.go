@@ -93,8 +93,9 @@ type LocationConfig struct {
 type InboxConfig struct {
 	Source string `yaml:"source"`
 	Folder string `yaml:"folder"`
-	Format string `yaml:"format"` // bai2, camt.053, mt535 or semt.002
-	// MaxAge is how old the newest statement may be before the status is UNKNOWN.
+	Format string `yaml:"format"` // bai2, camt.053, mt535, semt.002; or prices, see offchain/pricefile
+	// MaxAge is how old the newest statement may be before the status is UNKNOWN; of
+	// prices, how old each may be on which a figure depends.
 	MaxAge time.Duration `yaml:"max_age"`
 }
 
@@ -238,7 +239,7 @@ func (c Config) checkOffchain() []error {
 			all = append(all, fmt.Errorf("inboxes: source %q is empty or stands twice", in.Source))
 		}
 		sources[in.Source] = true
-		if _, ok := readers[in.Format]; !ok {
+		if !slices.Contains(readerNames(), in.Format) {
 			all = append(all, fmt.Errorf("inboxes: %s: format %q, expected one of %q", in.Source, in.Format, readerNames()))
 		}
 		if in.MaxAge <= 0 || in.Folder == "" {

@@ -40,7 +40,15 @@ func (n *Node) PlainLines() ([]reserve.LineItems, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := reserve.FromPositions(reserve.Inputs{Basis: reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks}, Assets: n.lookup, Positions: p.positions})
+	var prices map[custody.AssetID]reserve.Price
+	err = n.put(context.Background(), reading{decide: func(f *fold) ([]custody.Entry, error) {
+		prices = f.lines.Prices() // on the goroutine that owns them
+		return nil, nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	b, err := reserve.FromPositions(reserve.Inputs{Basis: reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks}, Assets: n.lookup, Positions: p.positions, Prices: prices})
 	return []reserve.LineItems{b.Customer.Items, b.PAB.Items}, err
 }
 

@@ -26,7 +26,7 @@ var readers = map[string]func(io.Reader, string) (offchain.Result, error){
 	"semt.002": semt.Read,
 }
 
-func readerNames() []string { return slices.Sorted(maps.Keys(readers)) }
+func readerNames() []string { return append(slices.Sorted(maps.Keys(readers)), pricesFormat) }
 
 // inbox is a folder into which one outside party puts its files.
 type inbox struct {
@@ -82,8 +82,14 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		}
 		return nil
 	}
-	observations, told, doubts, bad, err := in.read(r)
-	if err == nil && len(bad) == 0 {
+	var observations []custody.Observation
+	var told []told
+	var doubts []string
+	var bad []*offchain.Error
+	var err error
+	if in.config.Format == pricesFormat {
+		bad, err = in.takePrices(ctx, r, put)
+	} else if observations, told, doubts, bad, err = in.read(r); err == nil && len(bad) == 0 {
 		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}, decide: in.told(r, told)})
 	}
 	if err == nil && len(bad) == 0 && len(doubts) > 0 {

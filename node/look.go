@@ -69,7 +69,8 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	}
 	recon.Age(p.breaks, f.told(), now)
 
-	findings := reserve.Findings{Unknown: p.stale(now)}
+	maps.Copy(p.inputs, n.pricesHeard())
+	findings := reserve.Findings{Unknown: append(p.stale(now), n.stalePrices(now)...)}
 	if err := n.compute(p, now); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
 	}
@@ -165,7 +166,7 @@ func (n *Node) compute(p *picture, now time.Time) error {
 		p.drivers = last.drivers
 		return nil
 	}
-	plain, err := reserve.FromPositions(reserve.Inputs{Basis: basis, Assets: n.lookup, Positions: p.positions, Opened: n.fold.lines.Opened()})
+	plain, err := reserve.FromPositions(reserve.Inputs{Basis: basis, Assets: n.lookup, Positions: p.positions, Prices: n.fold.lines.Prices(), Opened: n.fold.lines.Opened()})
 	if err != nil {
 		return err
 	}

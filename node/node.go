@@ -209,6 +209,7 @@ type fold struct {
 	computed    computed
 	refused     refusals
 	heard       heard
+	priced      priced
 }
 
 // refold folds the whole journal.
@@ -217,7 +218,7 @@ func (n *Node) refold(ctx context.Context) (*fold, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fold{settle: settle.New(), lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}}
+	f := &fold{settle: settle.New(), lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{}}
 	err = n.books.Entries(ctx, 0, func(e custody.Entry) error { return errors.Join(f.mean(e), f.keep(e)) })
 	return f, err
 }
@@ -236,7 +237,7 @@ func (f *fold) mean(entries ...custody.Entry) error {
 // keep folds entries that are in the journal into everything else.
 func (f *fold) keep(entries ...custody.Entry) error {
 	for _, e := range entries {
-		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e), f.heard.apply(e)); err != nil {
+		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e), f.heard.apply(e), f.priced.apply(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
 	}

@@ -24,7 +24,7 @@ type refusal struct {
 }
 
 // refusals is the fold of what was refused, by source, until that source has told
-// of a balance anew. The outside knows more than we do until then, also after a
+// of a balance or a price anew. The outside knows more than we do until then, also after a
 // restart.
 type refusals map[string]string
 
@@ -41,6 +41,10 @@ func (r refusals) apply(e custody.Entry) error {
 	case e.Kind == custody.KindObserved && len(r) > 0:
 		f, err := custody.Fact[settle.Meaning](e)
 		delete(r, f.Observation.Source)
+		return err
+	case e.Kind == custody.KindPriceSet && len(r) > 0:
+		f, err := custody.Fact[custody.PriceSet](e)
+		delete(r, f.Source)
 		return err
 	}
 	return nil

@@ -20,6 +20,8 @@ var ErrMissingPrice = errors.New("missing price")
 type Price struct {
 	USD decimal.Decimal `json:"usd"`
 	At  time.Time       `json:"at"`
+	// Source is who gave it.
+	Source string `json:"source,omitempty"`
 }
 
 // ReserveAccount is what is known of a reserve bank account, 15c3-3(e), (f). A date of

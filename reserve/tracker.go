@@ -79,8 +79,13 @@ func populationIndex(t custody.AccountType) uint8 {
 	return 0
 }
 
-// Apply folds one entry of the journal.
+// Apply folds one entry of the journal: its legs, or the price that it carries.
 func (t *Tracker) Apply(e custody.Entry) error {
+	if e.Kind == custody.KindPriceSet {
+		if err := t.priceSet(e); err != nil {
+			return fmt.Errorf("entry %d (%s): %w", e.Seq, e.Ref, err)
+		}
+	}
 	for i, l := range e.Legs {
 		if err := t.leg(l, DateOf(e.Effective, t.place)); err != nil {
 			return fmt.Errorf("entry %d (%s), leg %d: %w", e.Seq, e.Ref, i+1, err)
@@ -263,6 +268,30 @@ func (t *Tracker) SetPrice(id custody.AssetID, price Price) error {
 	}
 	return nil
 }
+
+// priceSet folds the fact of a price. One that is older than what is known changes
+// nothing, and neither does one of an asset that is not listed: nobody holds it.
+func (t *Tracker) priceSet(e custody.Entry) error {
+	f, err := custody.Fact[custody.PriceSet](e)
+	if err != nil {
+		return err
+	}
+	usd, err := f.Check()
+	if err != nil {
+		return err
+	}
+	last, found := t.prices[f.Asset]
+	if _, listed := t.assets(f.Asset); !listed || found && f.AsOf.Before(last.At) {
+		return nil
+	}
+	return t.SetPrice(f.Asset, Price{USD: usd, At: f.AsOf, Source: f.Source})
+}
+
+// Price is what is known of an asset's price; the zero Price if nothing is.
+func (t *Tracker) Price(id custody.AssetID) Price { return t.prices[id] }
+
+// Prices are all prices that are known.
+func (t *Tracker) Prices() map[custody.AssetID]Price { return maps.Clone(t.prices) }
 
 // Books is what the books say as of a day, under the rules and registers of that day.
 // Drivers and what was left out are not in it: FromPositions gives them.
