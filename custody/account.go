@@ -63,11 +63,13 @@ const (
 	InTransit
 	FrozenByIssuer
 	Missing
+	DistributionReceivable // a dividend, split or the like that has not come in, 15c3-3(d)(3)
 )
 
 var controlNames = [...]string{
 	NoControl: "none", GoodControl: "good_control", Pledged: "pledged", Loaned: "loaned", FailToReceive: "fail_to_receive",
 	InTransfer: "in_transfer", InTransit: "in_transit", FrozenByIssuer: "frozen_by_issuer", Missing: "missing",
+	DistributionReceivable: "distribution_receivable",
 }
 
 // String is the control state's name.
@@ -97,6 +99,19 @@ const (
 	StockBorrower  AccountType = 11 // money owed for customers' securities loaned out (item 3)
 	FailDeliver    AccountType = 12 // property owed to the buyer of a failed delivery
 	SuspenseAny    AccountType = 13 // received and not yet known for whom (item 8)
+
+	// The counterparties' accounts above are taken to be of customers' business.
+	// These are of PAB holders' and of the firm's own.
+	FailDeliverPAB      AccountType = 14
+	FailDeliverFirm     AccountType = 15
+	MoneyLenderPAB      AccountType = 16
+	MoneyLenderFirm     AccountType = 17
+	StockBorrowerPAB    AccountType = 18
+	StockBorrowerFirm   AccountType = 19
+	StockLenderCustomer AccountType = 20 // securities borrowed for customers' short sales, or to deliver on their fails (item 11)
+	StockLenderPAB      AccountType = 21 // the same for PAB holders'
+	CustomerOmnibus     AccountType = 22 // another broker's customers, carried together (Regulation T, 220.7(f))
+	CustomerSweep       AccountType = 23 // cash that a customer let us sweep to a bank, 15c3-3(j)(2)
 )
 
 // Accounts AT which something is.
@@ -117,6 +132,11 @@ const (
 	GoneMissing     AccountType = 77 // left a location and no approved intent explains it
 	OCCMargin       AccountType = 78 // on deposit at OCC for customers' options (item 13)
 	ClearingMargin  AccountType = 79 // on deposit at a clearing agency or DCO (items 14, 15)
+	DueOnFailPAB    AccountType = 80 // a fail to receive of PAB holders' securities
+	DueOnFailFirm   AccountType = 81 // a fail to receive of the firm's own
+	DistributionDue AccountType = 82 // a dividend, split or the like that is payable and has not come in (item 6)
+	SweepBank       AccountType = 83 // customers' swept cash at a program bank
+	ClearingFund    AccountType = 84 // the firm's own deposit in a clearing agency's fund, such as NSCC's
 )
 
 // typeInfo is the meaning of an account type.
@@ -142,6 +162,17 @@ var accountTypes = [...]typeInfo{
 	FailDeliver:    {"fail.deliver", For, Counterparty, NoControl},
 	SuspenseAny:    {"suspense", For, Suspense, NoControl},
 
+	FailDeliverPAB:      {"fail.deliver.pab", For, Counterparty, NoControl},
+	FailDeliverFirm:     {"fail.deliver.firm", For, Counterparty, NoControl},
+	MoneyLenderPAB:      {"lender.money.pab", For, Counterparty, NoControl},
+	MoneyLenderFirm:     {"lender.money.firm", For, Counterparty, NoControl},
+	StockBorrowerPAB:    {"borrower.stock.pab", For, Counterparty, NoControl},
+	StockBorrowerFirm:   {"borrower.stock.firm", For, Counterparty, NoControl},
+	StockLenderCustomer: {"lender.stock.customer", For, Counterparty, NoControl},
+	StockLenderPAB:      {"lender.stock.pab", For, Counterparty, NoControl},
+	CustomerOmnibus:     {"customer.omnibus", For, Customer, NoControl},
+	CustomerSweep:       {"customer.sweep", For, Customer, NoControl},
+
 	DTCFree:         {"dtc.free", At, NoOwner, GoodControl},
 	DTCPledged:      {"dtc.pledged", At, NoOwner, Pledged},
 	WithBorrower:    {"borrower", At, NoOwner, Loaned},
@@ -158,6 +189,11 @@ var accountTypes = [...]typeInfo{
 	GoneMissing:     {"missing", At, NoOwner, Missing},
 	OCCMargin:       {"occ.margin", At, NoOwner, NoControl},
 	ClearingMargin:  {"clearing.margin", At, NoOwner, NoControl},
+	DueOnFailPAB:    {"fail.receive.pab", At, NoOwner, FailToReceive},
+	DueOnFailFirm:   {"fail.receive.firm", At, NoOwner, FailToReceive},
+	DistributionDue: {"distribution.receivable", At, NoOwner, DistributionReceivable},
+	SweepBank:       {"bank.sweep", At, NoOwner, NoControl},
+	ClearingFund:    {"clearing.fund", At, NoOwner, NoControl},
 }
 
 func (t AccountType) info() typeInfo {

@@ -78,7 +78,7 @@ func classOf(a custody.Asset) ControlClass {
 type controlTally struct {
 	class    ControlClass
 	required custody.Amount
-	at       [custody.Missing + 1]custody.Amount // by control state
+	at       [custody.DistributionReceivable + 1]custody.Amount // by control state
 }
 
 // move takes a position from one settled quantity to another.

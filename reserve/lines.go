@@ -23,6 +23,15 @@ func (h holding) is(t custody.AccountType) bool { return h.account == t }
 
 func (h holding) cash() bool { return h.class == custody.Cash }
 
+// swept says whether the account holds what a customer let the firm sweep to a bank.
+func (h holding) swept() bool { return h.account == custody.CustomerSweep }
+
+// failDeliver and failReceive say whether the account is of a fail of customers' or PAB
+// holders' securities. A fail of the firm's own is no line.
+func (h holding) failDeliver() bool { return h.is(custody.FailDeliver) || h.is(custody.FailDeliverPAB) }
+
+func (h holding) failReceive() bool { return h.is(custody.DueOnFail) || h.is(custody.DueOnFailPAB) }
+
 // security says whether the asset is a security of any kind, on a chain or not. A
 // payment stablecoin and any other coin are none.
 func (h holding) security() bool {
@@ -38,31 +47,32 @@ var lineFunctions = [...]func(holding) bool{
 }
 
 // item1 is the credit balances of customers, free or not, 15c3-3(a)(8), (a)(9): cash of
-// every account, that of short accounts included. Note A adds cheques drawn in
+// every account, that of short accounts included. What was swept to a bank with the
+// customer's consent is owed by that bank and no longer by the firm. Note A adds cheques drawn in
 // excess of a bank balance: any bank account of the firm that is overdrawn.
 func item1(h holding) bool {
 	overdraft := h.negative && (h.is(custody.BankOperating) || h.is(custody.ReserveCustomer) || h.is(custody.ReservePAB))
-	return h.cash() && (h.client() && !h.negative || overdraft)
+	return h.cash() && (h.client() && !h.swept() && !h.negative || overdraft)
 }
 
 // item2 is money borrowed against securities carried for customers. Note B adds the
 // market value of customers' securities on deposit with a clearing agency: the books
 // do not say whose the securities there are, so all are taken to be customers'.
 func item2(h holding) bool {
-	borrowed := h.is(custody.MoneyLender) && h.cash()
+	borrowed := (h.is(custody.MoneyLender) || h.is(custody.MoneyLenderPAB)) && h.cash()
 	lodged := (h.is(custody.OCCMargin) || h.is(custody.ClearingMargin)) && h.security()
 	return !h.negative && (borrowed || lodged)
 }
 
 // item3 is money payable against customers' securities loaned out. The loans of the
-// firm's own securities are taken to be customers' too.
+// firm's own securities have accounts of their own, and are no credit.
 func item3(h holding) bool {
-	return h.is(custody.StockBorrower) && h.cash() && !h.negative
+	return (h.is(custody.StockBorrower) || h.is(custody.StockBorrowerPAB)) && h.cash() && !h.negative
 }
 
 // item4 is money to be paid when customers' securities, failed to receive, arrive.
 func item4(h holding) bool {
-	return h.cash() && (h.is(custody.FailDeliver) && !h.negative || h.is(custody.DueOnFail) && h.negative)
+	return h.cash() && (h.failDeliver() && !h.negative || h.failReceive() && h.negative)
 }
 
 // item5 is principal sales to customers: securities that the firm is short. Every
@@ -71,9 +81,11 @@ func item5(h holding) bool {
 	return h.is(custody.FirmOwn) && h.security() && h.negative
 }
 
-// item6 is distributions receivable for more than 30 days. No type of account holds
-// them apart; a distribution that is not received is a fail or missing.
-func item6(holding) bool { return false }
+// item6 is stock dividends, splits and similar distributions receivable for more than
+// 30 calendar days. One of unknown age counts. A cash dividend receivable is no item.
+func item6(h holding) bool {
+	return h.is(custody.DistributionDue) && h.security() && !h.negative
+}
 
 // item7 is short count differences: securities missing from a place without an
 // explanation. They count from the first day, not only after 30 days or, under the
@@ -96,19 +108,19 @@ func item9(h holding) bool {
 
 // item10 is customers' debit balances. Of each account only so much counts as its
 // securities are worth: see securedDebit.
-func item10(h holding) bool { return h.client() && h.cash() && h.negative }
+func item10(h holding) bool { return h.client() && !h.swept() && h.cash() && h.negative }
 
 // item11 is securities borrowed for customers' short sales or fails to deliver, by
-// the money paid for them. Only what the terms of the account tie to such a sale or
-// fail counts.
+// the money paid for them. Where the type of account does not say that it was for such
+// a sale or fail, only what the terms of the account tie to one counts.
 func item11(h holding) bool {
-	return h.is(custody.StockLender) && h.cash() && h.negative
+	return (h.is(custody.StockLender) || h.is(custody.StockLenderCustomer) || h.is(custody.StockLenderPAB)) && h.cash() && h.negative
 }
 
 // item12 is money due on customers' securities failed to deliver for at most 30
 // calendar days. One of unknown age does not count.
 func item12(h holding) bool {
-	return h.cash() && (h.is(custody.DueOnFail) && !h.negative || h.is(custody.FailDeliver) && h.negative)
+	return h.cash() && (h.failReceive() && !h.negative || h.failDeliver() && h.negative)
 }
 
 // item13 is margin at the Options Clearing Corporation, the lesser of what is
@@ -128,17 +140,22 @@ func (h holding) margin() bool {
 }
 
 // aged says whether the line depends on how long the holding has stood.
-func (i Item) aged() bool { return i == 9 || i == 12 }
+func (i Item) aged() bool { return i == 6 || i == 9 || i == 12 }
 
-// byTerms says whether the line counts only what the terms of the account prove, up to
+// byTerms says whether the line counts of an account only what its terms prove, up to
 // the amount they name.
-func (i Item) byTerms() bool { return i == 11 || i >= 13 && i <= 15 }
+func (i Item) byTerms(t custody.AccountType) bool {
+	return countsByTerms(t) && (i == 11 || i >= 13 && i <= 15)
+}
 
 // oldEnough says whether a holding that has stood since a day is in an aged line on
 // another. Known is false when the day is not known; that counts against the firm.
 func (i Item) oldEnough(since Date, known bool, asOf Date, numbers ReserveNumbers) bool {
 	age := int(asOf - since)
-	if i == 9 {
+	switch i {
+	case 6:
+		return !known || age > numbers.DistributionDays
+	case 9:
 		return !known || age > numbers.TransferDays
 	}
 	return known && age <= numbers.FailDays

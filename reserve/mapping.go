@@ -43,11 +43,14 @@ type exclusion struct {
 
 var (
 	clientTypes = []custody.AccountType{
-		custody.CustomerCash, custody.CustomerMargin, custody.CustomerShort, custody.CustomerDVP, custody.PABCash, custody.PABMargin,
+		custody.CustomerCash, custody.CustomerMargin, custody.CustomerShort, custody.CustomerDVP, custody.CustomerOmnibus,
+		custody.PABCash, custody.PABMargin,
 	}
 	bankTypes     = []custody.AccountType{custody.BankOperating, custody.BankTransit}
 	marginTypes   = []custody.AccountType{custody.OCCMargin, custody.ClearingMargin}
-	failTypes     = []custody.AccountType{custody.FailDeliver, custody.DueOnFail}
+	failTypes     = []custody.AccountType{custody.FailDeliver, custody.DueOnFail, custody.FailDeliverPAB, custody.DueOnFailPAB}
+	lenderTypes   = []custody.AccountType{custody.StockLender, custody.StockLenderCustomer, custody.StockLenderPAB}
+	firmTypes     = []custody.AccountType{custody.FailDeliverFirm, custody.DueOnFailFirm, custody.MoneyLenderFirm, custody.StockBorrowerFirm}
 	locationTypes = []custody.AccountType{
 		custody.DTCFree, custody.DTCPledged, custody.WithBorrower, custody.SubCustodian, custody.ChainWallet, custody.ChainFrozen,
 	}
@@ -66,10 +69,14 @@ var exclusions = []exclusion{
 	{clientTypes, ofSecurity, "a security owed and not money: possession or control, 15c3-3(b)"},
 	{clientTypes, coin, "neither cash nor a security: no line; its shortage is an alert of its own"},
 	{[]custody.AccountType{custody.NonCustomerAny}, whole, "not a customer, 15c3-3(a)(1)"},
+	{[]custody.AccountType{custody.CustomerSweep, custody.SweepBank}, whole, "swept with the customer's consent to a bank that owes it, 15c3-3(j)(2): no credit balance of the firm"},
+	{firmTypes, whole, "of the firm's own business: no item"},
+	{[]custody.AccountType{custody.ClearingFund}, whole, "the firm's own deposit in a clearing agency's fund: no item"},
+	{[]custody.AccountType{custody.DistributionDue}, func(h holding) bool { return !item6(h) }, "only a security distribution receivable is item 6"},
 	{[]custody.AccountType{custody.FirmOwn}, func(h holding) bool { return !item5(h) }, "the firm's own property"},
-	{[]custody.AccountType{custody.StockLender}, func(h holding) bool { return !item11(h) }, "owed to the lender of securities: no item is a credit for it"},
-	{[]custody.AccountType{custody.MoneyLender}, func(h holding) bool { return !item2(h) }, "only money borrowed is item 2: the collateral is where it is pledged, and what a lender owes is no debit"},
-	{[]custody.AccountType{custody.StockBorrower}, func(h holding) bool { return !item3(h) }, "only money owed for a loan of securities is item 3: what a borrower owes is no debit"},
+	{lenderTypes, func(h holding) bool { return !item11(h) }, "owed to the lender of securities: no item is a credit for it"},
+	{[]custody.AccountType{custody.MoneyLender, custody.MoneyLenderPAB}, func(h holding) bool { return !item2(h) }, "only money borrowed is item 2: the collateral is where it is pledged, and what a lender owes is no debit"},
+	{[]custody.AccountType{custody.StockBorrower, custody.StockBorrowerPAB}, func(h holding) bool { return !item3(h) }, "only money owed for a loan of securities is item 3: what a borrower owes is no debit"},
 	{failTypes, notCash, "the security of a fail: its contract value stands as money, and what has not come in is not in control"},
 	{[]custody.AccountType{custody.SuspenseAny}, func(h holding) bool { return h.cash() && h.negative }, "a debit in suspense offsets nothing (item 8)"},
 	{[]custody.AccountType{custody.SuspenseAny}, func(h holding) bool { return h.security() && !h.negative }, "a long in suspense offsets nothing (item 8); it is property to be controlled"},

@@ -117,11 +117,15 @@ func (b *Books) of(t custody.AccountType) *PopulationBooks {
 	return &b.Customer
 }
 
-// pab says in which computation an account stands. Counterparties' accounts and
-// suspense stand in the customers': whose they are is not in the books, and there no
+// pab says in which computation an account stands. Counterparties' accounts whose type
+// does not say PAB and suspense stand in the customers': whose they are is not in the books, and there no
 // credit is covered by anything else.
 func pab(t custody.AccountType) bool {
-	return t.Owner() == custody.PAB || t == custody.ReservePAB
+	switch t {
+	case custody.ReservePAB, custody.FailDeliverPAB, custody.DueOnFailPAB, custody.MoneyLenderPAB, custody.StockBorrowerPAB, custody.StockLenderPAB:
+		return true
+	}
+	return t.Owner() == custody.PAB
 }
 
 // counted is the quantity of a position that the computation goes by: what is settled.
@@ -261,7 +265,7 @@ func (f *fold) line(item Item, account custody.Account, l lot, since Date, known
 	switch {
 	case item == 10:
 		return nil
-	case item.byTerms():
+	case item.byTerms(account.Type):
 		if f.basis.Terms[account].Item != item {
 			return nil
 		}
@@ -275,7 +279,7 @@ func (f *fold) line(item Item, account custody.Account, l lot, since Date, known
 	switch {
 	case !counts:
 		p.LeftOut = append(p.LeftOut, LeftOut{d, fmt.Sprintf("not shown to be at most %d calendar days old", f.basis.Rules.Reserve.FailDays)})
-	case item.byTerms():
+	case item.byTerms(account.Type):
 		k := termsKey{account, item}
 		f.terms[k] = f.terms[k].Add(d.Amount)
 	default:

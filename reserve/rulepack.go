@@ -67,14 +67,15 @@ type ReserveNumbers struct {
 	DailyThreshold decimal.Decimal `json:"daily_threshold_avg_total_credits"`
 	DailyLookback  int             `json:"daily_lookback_focus_months"`
 	DailyRequired  bool            `json:"daily_computation_can_be_required"`
-	// TransferDays is item 9's age and FailDays item 12's, in calendar days. An age
-	// of exactly so many days is not yet more than it.
-	TransferDays int             `json:"item9_age_calendar_days_gt"`
-	FailDays     int             `json:"item12_age_calendar_days_lte"`
-	NoteE5Share  decimal.Decimal `json:"note_e5_pct_of_tnc"`
-	NoteE5Floor  decimal.Decimal `json:"note_e5_floor"`
-	NoteE6Low    decimal.Decimal `json:"note_e6_low_pct"`
-	NoteE6High   decimal.Decimal `json:"note_e6_high_pct"`
+	// DistributionDays is item 6's age, TransferDays item 9's and FailDays item 12's, in
+	// calendar days. An age of exactly so many days is not yet more than it.
+	DistributionDays int             `json:"item6_age_gt"`
+	TransferDays     int             `json:"item9_age_calendar_days_gt"`
+	FailDays         int             `json:"item12_age_calendar_days_lte"`
+	NoteE5Share      decimal.Decimal `json:"note_e5_pct_of_tnc"`
+	NoteE5Floor      decimal.Decimal `json:"note_e5_floor"`
+	NoteE6Low        decimal.Decimal `json:"note_e6_low_pct"`
+	NoteE6High       decimal.Decimal `json:"note_e6_high_pct"`
 	// QualifiedAssets names what a line-item file may call a qualified security,
 	// beside the CUSIPs that the Treasury's own issues begin with.
 	QualifiedAssets []string `json:"qualified_assets"`
@@ -219,7 +220,7 @@ func (p Pack) checkNumbers() error {
 		}
 	}
 	for i, days := range []int{
-		r.DueBusinessDays, r.DueMinutes, r.DailyLookback, r.TransferDays, r.FailDays, c.InstructDays, c.LienDays, c.LoanDays,
+		r.DueBusinessDays, r.DueMinutes, r.DailyLookback, r.DistributionDays, r.TransferDays, r.FailDays, c.InstructDays, c.LienDays, c.LoanDays,
 		c.FailToReceiveDays, c.DividendDays, c.ShortDays, c.CountDifferenceDays,
 		p.Reports.FocusDays, p.Reports.AnnualDays,
 	} {

@@ -87,7 +87,7 @@ func TestBadPack(t *testing.T) {
 		{`"debit_reduction_alternative": "0.03"`, `"debit_reduction_alternative": "0"`, "number 2 is 0"},
 		{`"bank_equity_cap"`, `"bank_equity_limit"`, "unknown field"},
 		{`"bank_equity_cap": "0.15",`, ``, "number 5 is 0"},
-		{`"item12_age_calendar_days_lte": 30`, `"item12_age_calendar_days_lte": 0`, "count 5 is 0"},
+		{`"item12_age_calendar_days_lte": 30`, `"item12_age_calendar_days_lte": 0`, "count 6 is 0"},
 		{`"bank_opening": "09:00"`, `"bank_opening": "nine"`, "bank_opening"},
 		{`"effective_until": "2025-03-14"`, `"effective_until": "1994-07-01"`, "expected after"},
 		{`"effective_from": "1994-07-01"`, `"effective_from": "July 1994"`, "date"},

@@ -184,7 +184,7 @@ func (t *Tracker) lines(key Key, l lot, since Date, sign int) error {
 		return err
 	}
 	for _, item := range treatment.items {
-		if item == 10 || item.byTerms() {
+		if item == 10 || item.byTerms(key.Account.Type) {
 			continue
 		}
 		cell := agedCell{population: populationIndex(key.Account.Type), item: item}

@@ -78,7 +78,7 @@ func Compare(in Inputs) ([]custody.Break, error) {
 func present(t custody.AccountType) bool {
 	switch t {
 	case custody.DTCFree, custody.DTCPledged, custody.SubCustodian, custody.BankOperating, custody.ReserveCustomer,
-		custody.ReservePAB, custody.ChainWallet, custody.ChainReserve, custody.ChainFrozen, custody.OCCMargin, custody.ClearingMargin:
+		custody.ReservePAB, custody.ChainWallet, custody.ChainReserve, custody.ChainFrozen, custody.OCCMargin, custody.ClearingMargin, custody.ClearingFund, custody.SweepBank:
 		return true
 	}
 	return false
