@@ -1,6 +1,7 @@
 package evm
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ type Block struct {
 	Transactions types.Transactions
 	Hashes       []common.Hash
 	Withdrawals  types.Withdrawals
+
+	claims []txClaim     // of the transactions that are given as objects: all or none
+	uncles []common.Hash // nil where the object does not list them
 }
 
 // errUnsigned says that an object lists its transactions, but not so that their
@@ -49,19 +53,27 @@ func parseBlock(data []byte) (*Block, error) {
 		headerClaim
 		Transactions []json.RawMessage   `json:"transactions"`
 		Withdrawals  []*types.Withdrawal `json:"withdrawals"`
+		Uncles       []common.Hash       `json:"uncles"`
+	}
+	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] != '{' {
+		h, err := parseHeaderRLP(data)
+		return &Block{Header: h}, err
 	}
 	h, err := parseHeaderObject(data, &body)
 	if err != nil {
 		return nil, err
 	}
-	b := &Block{Header: h, Withdrawals: body.Withdrawals}
+	b := &Block{Header: h, Withdrawals: body.Withdrawals, uncles: body.Uncles}
 	if body.Transactions != nil {
 		b.Hashes = make([]common.Hash, 0, len(body.Transactions))
 	}
 	for i, raw := range body.Transactions {
-		tx, hash, err := parseTransaction(raw)
+		tx, hash, claim, err := parseTransaction(raw)
 		if err != nil {
 			return nil, fmt.Errorf("transaction %d of block %d: %w", i, h.Number, err)
+		}
+		if claim != nil {
+			b.claims = append(b.claims, *claim)
 		}
 		b.Hashes = append(b.Hashes, hash)
 		if tx != nil {
@@ -77,41 +89,42 @@ func parseBlock(data []byte) (*Block, error) {
 }
 
 // parseTransaction reads a hash, or a transaction object. It returns no transaction
-// for a hash, nor for an object without a signature.
-func parseTransaction(raw json.RawMessage) (*types.Transaction, common.Hash, error) {
+// for a hash, nor for an object without a signature, and no claim for a hash.
+func parseTransaction(raw json.RawMessage) (*types.Transaction, common.Hash, *txClaim, error) {
 	var hash common.Hash
 	if len(raw) > 0 && raw[0] == '"' {
 		if err := json.Unmarshal(raw, &hash); err != nil {
-			return nil, hash, unreadable("hash", err)
+			return nil, hash, nil, unreadable("hash", err)
 		}
-		return nil, hash, nil
+		return nil, hash, nil, nil
 	}
 	var claim struct {
+		txClaim
 		Hash *common.Hash    `json:"hash"`
 		Type *hexutil.Uint64 `json:"type"`
 		R    *hexutil.Big    `json:"r"`
 		S    *hexutil.Big    `json:"s"`
 	}
 	if err := json.Unmarshal(raw, &claim); err != nil {
-		return nil, hash, unreadable("object", err)
+		return nil, hash, nil, unreadable("object", err)
 	}
 	if claim.Hash == nil {
-		return nil, hash, unreadable("object", errors.New("it has no hash"))
+		return nil, hash, nil, unreadable("object", errors.New("it has no hash"))
 	}
 	if claim.R == nil || claim.S == nil {
-		return nil, *claim.Hash, nil
+		return nil, *claim.Hash, &claim.txClaim, nil
 	}
 	if claim.Type != nil && *claim.Type > types.SetCodeTxType {
-		return nil, hash, fmt.Errorf("%w: transaction %s is of type %d", ErrUnknownFork, claim.Hash, *claim.Type)
+		return nil, hash, nil, fmt.Errorf("%w: transaction %s is of type %d", ErrUnknownFork, claim.Hash, *claim.Type)
 	}
 	tx := new(types.Transaction)
 	if err := tx.UnmarshalJSON(raw); err != nil {
-		return nil, hash, unreadable("object", err)
+		return nil, hash, nil, unreadable("object", err)
 	}
 	if tx.Hash() != *claim.Hash {
-		return nil, hash, invalid("transaction says its hash is %s, its fields hash to %s", claim.Hash, tx.Hash())
+		return nil, hash, nil, invalid("transaction says its hash is %s, its fields hash to %s", claim.Hash, tx.Hash())
 	}
-	return tx, *claim.Hash, nil
+	return tx, *claim.Hash, &claim.txClaim, nil
 }
 
 // VerifyTransactions checks the transactions of a block against its header.

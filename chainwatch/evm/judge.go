@@ -3,7 +3,8 @@ package evm
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -155,8 +156,10 @@ func provenAccount(p *AccountProof) *ProvenAccount {
 	return a
 }
 
-// JudgeBlock judges the result of eth_getBlockReceipts against a JSON-RPC block
-// object, whose transactions may be given in full or as hashes.
+// JudgeBlock judges the receipts of a block against a JSON-RPC block object, whose
+// transactions may be given in full or as hashes, or against its header alone, which
+// may be RLP in hex. The receipts are the result of eth_getBlockReceipts, or that of
+// debug_getRawReceipts, which claims nothing beside what the trie binds.
 func JudgeBlock(headerJSON, receiptsJSON []byte) Judgement {
 	var j Judgement
 	b, err := parseBlock(unwrap(headerJSON))
@@ -164,9 +167,15 @@ func JudgeBlock(headerJSON, receiptsJSON []byte) Judgement {
 		return j.done()
 	}
 	j.header(b.Header)
-	receipts, err := ParseReceipts(unwrap(receiptsJSON))
+	receipts, err := parseAnyReceipts(unwrap(receiptsJSON))
 	if !j.check("receipts form", err) {
 		return j.done()
+	}
+	if fields := unjudged(unwrap(receiptsJSON)); len(fields) > 0 {
+		j.skip("other fields", "nothing here binds "+strings.Join(fields, ", "))
+	}
+	if slices.ContainsFunc(receipts, (*Receipt).claimsStatus) {
+		j.skip("status", "from before Byzantium (EIP-658): the trie binds a state root in its place")
 	}
 	j.check("receipts root", verifyReceiptsRoot(b.Header, receipts))
 	j.check("logs bloom", verifyBloom(b.Header, receipts))
@@ -190,9 +199,12 @@ func (j *Judgement) body(b *Block, receipts []*Receipt) {
 	default:
 		j.skip("transactions root", errUnsigned.Error()+": their hashes stand as the block object claims them")
 	}
+	j.check("uncles", verifyUncles(b))
+	j.check("transactions' places", verifyTransactionClaims(b))
 	j.check("places", verifyPlaces(b.Header, hashes, receipts))
 	switch {
 	case !complete:
+		j.check("prices", verifyBounds(b.Header, receipts))
 		j.skip("senders and prices", errUnsigned.Error())
 	case len(hashes) == len(receipts): // otherwise the places have failed
 		j.check("senders and prices", verifyClaims(b, receipts))
@@ -207,47 +219,6 @@ func (r *Receipt) claimedTx() common.Hash {
 		return common.Hash{}
 	}
 	return *r.claim.TxHash
-}
-
-// verifyClaims compares what receipts say of their transactions with the signed
-// transactions themselves.
-func verifyClaims(b *Block, receipts []*Receipt) error {
-	for i, r := range receipts {
-		tx := b.Transactions[i]
-		from, err := Sender(tx)
-		if err != nil {
-			return fmt.Errorf("transaction %d: %w", i, err)
-		}
-		var contract *common.Address
-		if tx.To() == nil {
-			address := Recipient(tx, from)
-			contract = &address
-		}
-		err = errors.Join(differ("from", r.claim.From, from), differAddress("to", r.claim.To, tx.To()),
-			differAddress("contractAddress", r.claim.ContractAddress, contract))
-		if p := r.claim.EffectiveGasPrice; p != nil && p.ToInt().Cmp(GasPrice(tx, b.Header)) != 0 {
-			err = errors.Join(err, invalid("effectiveGasPrice %s, the transaction says %s", p.ToInt(), GasPrice(tx, b.Header)))
-		}
-		if g := r.claim.BlobGasUsed; g != nil && uint64(*g) != tx.BlobGas() {
-			err = errors.Join(err, invalid("blobGasUsed %d, the transaction says %d", uint64(*g), tx.BlobGas()))
-		}
-		if err != nil {
-			return fmt.Errorf("receipt %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// differAddress compares an address that may be absent on either side. An absent
-// claim claims nothing.
-func differAddress(field string, claimed, derived *common.Address) error {
-	if claimed != nil && derived == nil {
-		return invalid("%s %s, the transaction says none", field, claimed)
-	}
-	if derived == nil {
-		return nil
-	}
-	return differ(field, claimed, *derived)
 }
 
 // unwrap returns the result of a whole JSON-RPC response, as tools save it, and
