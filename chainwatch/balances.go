@@ -141,7 +141,7 @@ func (a *advance) stateOf(b Balance, what string) custody.Observation {
 		Stage:     custody.Included,
 		Source:    chain,
 		Asset:     b.Asset,
-		To:        PlaceOf(chain, b.Address),
+		To:        custody.EVMPlace(chain, b.Address),
 		Effective: tip.Time,
 		Evidence:  custody.Evidence{Chain: chain, Block: tip.Number, BlockHash: tip.Hash.Hex(), Log: -1},
 	}

@@ -80,7 +80,7 @@ func TestFirstBatchSaysWhereItBegan(t *testing.T) {
 	if err := m.run(t, 1); err != nil || len(m.batches) != 1 || m.batches[0].Final.Number != 1 {
 		t.Fatalf("first step: %v, %+v", err, m.batches)
 	}
-	if err := m.watch.Add(chainwatch.PlaceOf(simChainName, simAddress(0))); err != nil {
+	if err := m.watch.Add(custody.EVMPlace(simChainName, simAddress(0))); err != nil {
 		t.Fatal(err)
 	}
 	m.chain.extend([]simTx{{id: 1, to: simAddress(0), units: 5}}, nil)

@@ -141,7 +141,7 @@ func newCourt(k, n, hostile int) *court {
 func (c *court) start() {
 	watch := chainwatch.NewWatchSet(simChainName)
 	for i := range simWatched {
-		if err := watch.Add(chainwatch.PlaceOf(simChainName, simAddress(i))); err != nil {
+		if err := watch.Add(custody.EVMPlace(simChainName, simAddress(i))); err != nil {
 			panic(err)
 		}
 	}

@@ -32,7 +32,7 @@ const simWatched = 3 // of 5 addresses
 func newMachine() *machine {
 	m := &machine{chain: newSim(), watch: chainwatch.NewWatchSet(simChainName)}
 	for i := range simWatched {
-		if err := m.watch.Add(chainwatch.PlaceOf(simChainName, simAddress(i))); err != nil {
+		if err := m.watch.Add(custody.EVMPlace(simChainName, simAddress(i))); err != nil {
 			panic(err)
 		}
 	}
@@ -227,7 +227,7 @@ func (m *machine) checkHoldings(t *rapid.T) {
 	}
 	tip := m.chain.tip()
 	for i := range simWatched {
-		place := chainwatch.PlaceOf(simChainName, simAddress(i))
+		place := custody.EVMPlace(simChainName, simAddress(i))
 		if want := fmt.Sprint(tip.balance[simAddress(i)]); balance[place] != want {
 			t.Fatalf("balance of %s last said to be %s, is %s", place, balance[place], want)
 		}

@@ -152,7 +152,7 @@ func simRef(tx simTx) custody.Ref {
 func (b *simBlock) movement(tx simTx) custody.Observation {
 	return custody.Observation{
 		Ref: simRef(tx), Kind: custody.Movement, Stage: custody.Included, Source: simChainName,
-		Asset: chainwatch.NativeAsset(simChainName), Amount: custody.NewAmount(tx.units), To: chainwatch.PlaceOf(simChainName, tx.to),
+		Asset: chainwatch.NativeAsset(simChainName), Amount: custody.NewAmount(tx.units), To: custody.EVMPlace(simChainName, tx.to),
 		Effective: b.header.Time,
 		Evidence:  custody.Evidence{Chain: simChainName, Block: b.header.Number, BlockHash: b.header.Hash.Hex(), Log: -1},
 	}

@@ -1,6 +1,7 @@
 package chainwatch
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -25,7 +26,7 @@ func NewWatchSet(chain string) *WatchSet {
 
 // Add adds a CAIP-10 place of the chain. It is seen from the next block on.
 func (w *WatchSet) Add(place custody.Place) error {
-	address, err := AddressOf(w.chain, place)
+	address, err := w.address(place)
 	if err != nil {
 		return err
 	}
@@ -38,9 +39,17 @@ func (w *WatchSet) Add(place custody.Place) error {
 	return nil
 }
 
+func (w *WatchSet) address(place custody.Place) (common.Address, error) {
+	chain, address, err := custody.ParseEVMPlace(place)
+	if err == nil && chain != w.chain {
+		err = fmt.Errorf("place %q is not on chain %s", place, w.chain)
+	}
+	return address, err
+}
+
 // Has says whether a place is in the set.
 func (w *WatchSet) Has(place custody.Place) bool {
-	address, err := AddressOf(w.chain, place)
+	address, err := w.address(place)
 	return err == nil && w.HasAddress(address)
 }
 

@@ -252,10 +252,6 @@ func AccountTypes() []AccountType {
 	return all
 }
 
-// Place is an outside name of a location: a CAIP-10 account on a chain
-// ("eip155:1:0x…"), an account at a bank ("bank:…") or at DTC ("dtc:…").
-type Place string
-
 // Account is one account: its type, and the owner's id on the FOR side or the
 // place on the AT side. Accounts compare with ==.
 type Account struct {

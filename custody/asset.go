@@ -31,7 +31,7 @@ func (id AssetID) Chain() string {
 }
 
 // Check says what is wrong with the name. Only the form of a currency is checked,
-// not that there is one; and not the case of an address, see [EVMAccount].
+// not that there is one.
 func (id AssetID) Check() error {
 	if id.OnChain() {
 		return CheckCAIP19(string(id))

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -82,15 +83,29 @@ func (n caipName) checkEVMAddress(p part, from int, text string) error {
 		return fmt.Errorf("%s %q: %s %q, from character %d, has %d characters, expected 0x and 40 hex digits",
 			n.kind, n.whole, p.name, text, from+1, len(text))
 	}
-	return checkSet(n.kind, n.whole, from+2, from+evmAddress, hexDigits)
+	if err := checkSet(n.kind, n.whole, from+2, from+evmAddress, hexDigits); err != nil {
+		return err
+	}
+	hexed := text[2:]
+	if hexed == strings.ToLower(hexed) || hexed == strings.ToUpper(hexed) {
+		return nil
+	}
+	var address [20]byte
+	if _, err := hex.Decode(address[:], []byte(hexed)); err != nil {
+		return err
+	}
+	if want := eip55(address); want != text {
+		return fmt.Errorf("%s %q: %s from character %d fails its EIP-55 check, expected %s", n.kind, n.whole, p.name, from+1, want)
+	}
+	return nil
 }
 
 // CheckCAIP2 says what is wrong with the name of a chain (CAIP-2), such as eip155:1.
 func CheckCAIP2(id string) error { return caipName{"CAIP-2", id}.checkChain(id) }
 
 // CheckCAIP10 says what is wrong with the name of an account on a chain (CAIP-10),
-// such as eip155:1:0x…. On EVM chains the address is 0x and 40 hex digits; whether
-// its case is that of EIP-55 cannot be said without Keccak-256, see [EVMAccount].
+// such as eip155:1:0x…. On EVM chains the address is 0x and 40 hex digits, and one in
+// mixed case is in that of EIP-55.
 func CheckCAIP10(id string) error {
 	n := caipName{"CAIP-10", id}
 	parts := strings.SplitN(id, ":", 3)
@@ -159,24 +174,4 @@ func (n caipName) checkAssetReference(from int, namespace, reference string) err
 // is erc and the number of the standard that they keep.
 func isContract(id, namespace string) bool {
 	return strings.HasPrefix(id, evm+":") && strings.HasPrefix(namespace, "erc")
-}
-
-// EVMAccount is the account that a valid CAIP-10 name on an EVM chain is, or the
-// contract of the asset that a valid CAIP-19 name there is; ok is false for every
-// other name. Whoever can compute Keccak-256 uses it to hold the case of the
-// address to EIP-55.
-func EVMAccount(id string) (chain string, account Place, ok bool) {
-	if CheckCAIP10(id) == nil && strings.HasPrefix(id, evm+":") {
-		return id[:len(id)-evmAddress-1], Place(id), true
-	}
-	if CheckCAIP19(id) != nil {
-		return "", "", false
-	}
-	chain, asset, _ := strings.Cut(id, "/")
-	namespace, reference, _ := strings.Cut(asset, ":")
-	if !isContract(id, namespace) {
-		return "", "", false
-	}
-	contract, _, _ := strings.Cut(reference, "/")
-	return chain, Place(chain + ":" + contract), true
 }

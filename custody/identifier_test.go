@@ -358,21 +358,6 @@ func TestPairs(t *testing.T) {
 	})
 }
 
-func TestEVMAccount(t *testing.T) {
-	const usdc = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
-	for id, want := range map[string]string{
-		"eip155:1:" + usdc: "eip155:1 eip155:1:" + usdc, "eip155:0:" + usdc: "eip155:0 eip155:0:" + usdc,
-		"eip155:10/erc20:" + usdc: "eip155:10 eip155:10:" + usdc, "eip155:1/erc721:" + usdc + "/7": "eip155:1 eip155:1:" + usdc,
-		"eip155:1": "", "eip155:1/slip44:60": "", "eip155:1/erc20:0x01": "", "": "", "hedera:mainnet:0.0.12": "",
-		"cosmos:hub/erc20:" + usdc: "", "starknet:SN_GOERLI:" + usdc: "", "eip155:1:0x01": "",
-	} {
-		chain, account, ok := custody.EVMAccount(id)
-		if got := strings.TrimSpace(chain + " " + string(account)); got != want || ok != (want != "") {
-			t.Errorf("the account in %q is %q, %v, expected %q", id, got, ok, want)
-		}
-	}
-}
-
 // FuzzIdentifiers expects of every check that it ends, that what is valid is printable
 // ASCII, and that an error names the value.
 func FuzzIdentifiers(f *testing.F) {
@@ -392,8 +377,8 @@ func FuzzIdentifiers(f *testing.F) {
 				t.Errorf("%s %q is valid", kind, value)
 			}
 		}
-		if chain, account, ok := custody.EVMAccount(value); ok && custody.CheckCAIP2(chain) != nil || ok && custody.CheckCAIP10(string(account)) != nil {
-			t.Errorf("%q holds account %q on chain %q", value, account, chain)
+		if place, err := custody.CanonicalPlace(custody.Place(value)); err == nil && (custody.CheckCAIP10(string(place)) != nil || !strings.EqualFold(string(place), value)) {
+			t.Errorf("%q is canonically %q", value, place)
 		}
 	})
 }

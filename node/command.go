@@ -199,7 +199,7 @@ func (n *Node) assignAddress(ctx context.Context, c api.AssignAddress) (decision
 }
 
 func (n *Node) bookAddress(c api.BookAddress) (decision, error) {
-	place, err := wallet.CanonicalPlace(c.Place)
+	place, err := custody.CanonicalPlace(c.Place)
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "%v", err)
 	}

@@ -158,7 +158,7 @@ func parseConfig(b []byte) (Config, error) {
 // that is seen on chain is named. A name that cannot be read is left to Check.
 func canonicalAsset(id custody.AssetID) custody.AssetID {
 	chain, contract, token := strings.Cut(string(id), "/erc20:")
-	place, err := wallet.CanonicalPlace(custody.Place(chain + ":" + contract))
+	place, err := custody.CanonicalPlace(custody.Place(chain + ":" + contract))
 	if !token || err != nil {
 		return id
 	}
@@ -168,7 +168,7 @@ func canonicalAsset(id custody.AssetID) custody.AssetID {
 // tokenMistyped says whether the address of a token is none, or fails its check.
 func tokenMistyped(id custody.AssetID) bool {
 	chain, contract, token := strings.Cut(string(id), "/erc20:")
-	_, err := wallet.CanonicalPlace(custody.Place(chain + ":" + contract))
+	_, err := custody.CanonicalPlace(custody.Place(chain + ":" + contract))
 	return token && err != nil
 }
 

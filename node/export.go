@@ -19,7 +19,6 @@ import (
 
 	"goodcontrol/chainwatch/ethrpc"
 	"goodcontrol/custody"
-	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
 	"goodcontrol/node/audit"
 	"goodcontrol/reserve"
@@ -69,7 +68,7 @@ func (n *Node) AuditPackage(ctx context.Context, q api.AuditQuery, w io.Writer) 
 func (n *Node) capture(ctx context.Context, p *picture, c *chain) (audit.Chain, error) {
 	var places []custody.Place
 	for _, a := range p.addresses {
-		if chain, _, err := wallet.ParsePlace(a.Place); err == nil && chain == c.config.ID {
+		if chain, _, err := custody.ParseEVMPlace(a.Place); err == nil && chain == c.config.ID {
 			places = append(places, a.Place)
 		}
 	}
@@ -96,7 +95,7 @@ type prover struct{ client *ethrpc.Client }
 func (p prover) Prove(ctx context.Context, block common.Hash, queries []audit.Query) (header []byte, proofs []json.RawMessage, err error) {
 	for _, q := range queries {
 		var proof json.RawMessage
-		proof, header, err = p.client.AccountProof(ctx, wallet.PlaceOf(p.client.Chain(), q.Address), q.Slots, block)
+		proof, header, err = p.client.AccountProof(ctx, custody.EVMPlace(p.client.Chain(), q.Address), q.Slots, block)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -39,7 +39,7 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "%s: %v", c.Asset, err)
 	}
-	to, err := wallet.CanonicalPlace(c.To)
+	to, err := custody.CanonicalPlace(c.To)
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "%v", err)
 	}
@@ -90,11 +90,11 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 }
 
 func (n *Node) buildTransfer(ctx context.Context, chain string, from, to custody.Place, asset custody.AssetID, amount custody.Amount) (wallet.Transaction, error) {
-	_, sender, err := wallet.ParsePlace(from)
+	_, sender, err := custody.ParseEVMPlace(from)
 	if err != nil {
 		return wallet.Transaction{}, err
 	}
-	_, recipient, err := wallet.ParsePlace(to)
+	_, recipient, err := custody.ParseEVMPlace(to)
 	if err != nil {
 		return wallet.Transaction{}, api.Errorf(api.CodeInvalid, "%v", err)
 	}
@@ -363,7 +363,7 @@ func (o wayOut) sign(ctx context.Context, w wallet.Withdrawal) (custody.Withdraw
 	if err != nil {
 		return custody.WithdrawalSigned{}, err
 	}
-	if from := wallet.PlaceOf(w.Intent.Asset.Chain(), sender); from != w.Intent.From {
+	if from := custody.EVMPlace(w.Intent.Asset.Chain(), sender); from != w.Intent.From {
 		return custody.WithdrawalSigned{}, fmt.Errorf("withdrawal %s: the signature proves %s, not %s", w.ID, from, w.Intent.From)
 	}
 	return custody.WithdrawalSigned{ID: w.ID, From: w.Intent.From, Nonce: tx.Nonce, Tx: hash.Hex(), Raw: raw}, nil

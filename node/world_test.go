@@ -187,12 +187,12 @@ func (w *world) writePolicy(version uint64) {
 }
 
 func (w *world) outside(name string) custody.Place {
-	return wallet.PlaceOf(chainID, w.chain.Account(name).Address)
+	return custody.EVMPlace(chainID, w.chain.Account(name).Address)
 }
 
 func (w *world) addressOf(id string) common.Address {
 	w.Helper()
-	_, address, err := wallet.ParsePlace(custody.Place(w.wallets[id]))
+	_, address, err := custody.ParseEVMPlace(custody.Place(w.wallets[id]))
 	w.ok(err)
 	return address
 }

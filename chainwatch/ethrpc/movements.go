@@ -143,7 +143,7 @@ func (x *extraction) withdrawal(w *types.Withdrawal) error {
 		return err
 	}
 	o := x.observation(fmt.Sprintf("withdrawal/%d", w.Index))
-	o.Asset, o.Amount, o.To = chainwatch.NativeAsset(x.client.chain), amount, chainwatch.PlaceOf(x.client.chain, w.Address)
+	o.Asset, o.Amount, o.To = chainwatch.NativeAsset(x.client.chain), amount, custody.EVMPlace(x.client.chain, w.Address)
 	x.out.Movements = append(x.out.Movements, o)
 	return nil
 }
@@ -178,9 +178,9 @@ func (x *extraction) move(t current, m moved) error {
 	hash := t.tx.Hash().Hex()
 	o := x.observation("tx/" + hash + "/" + m.what)
 	o.Asset, o.Amount, o.Fee = m.asset, amount, m.fee
-	o.From = chainwatch.PlaceOf(x.client.chain, m.from)
+	o.From = custody.EVMPlace(x.client.chain, m.from)
 	if !m.fee {
-		o.To = chainwatch.PlaceOf(x.client.chain, m.to)
+		o.To = custody.EVMPlace(x.client.chain, m.to)
 	}
 	if m.from == t.from {
 		o.Nonce = t.tx.Nonce()

@@ -87,9 +87,12 @@ func (p prover) accounts(ctx context.Context, addresses []common.Address) ([]*ev
 // has checked the one against the other, so that whoever trusts the hash can do the
 // same without this program.
 func (c *Client) AccountProof(ctx context.Context, place custody.Place, slots []common.Hash, block common.Hash) (proof json.RawMessage, header []byte, err error) {
-	address, err := chainwatch.AddressOf(c.chain, place)
+	chain, address, err := custody.ParseEVMPlace(place)
 	if err != nil {
 		return nil, nil, err
+	}
+	if chain != c.chain {
+		return nil, nil, fmt.Errorf("place %q is not on chain %s", place, c.chain)
 	}
 	h, err := c.header(ctx, chainwatch.At{Hash: block})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"goodcontrol/chainwatch"
 	"goodcontrol/chainwatch/ethrpc"
 	"goodcontrol/chainwatch/evm"
+	"goodcontrol/custody"
 	"goodcontrol/testnet"
 )
 
@@ -120,7 +121,7 @@ func TestAnswerTooLong(t *testing.T) {
 func TestBeaconWithdrawal(t *testing.T) {
 	ours := common.HexToAddress("0x00000000000000000000000000000000000000aa")
 	watch := chainwatch.NewWatchSet("eip155:5")
-	if err := watch.Add(chainwatch.PlaceOf("eip155:5", ours)); err != nil {
+	if err := watch.Add(custody.EVMPlace("eip155:5", ours)); err != nil {
 		t.Fatal(err)
 	}
 	body := &types.Body{Withdrawals: []*types.Withdrawal{{Index: 7, Validator: 1, Address: ours, Amount: 32_000_000_001}, {Index: 8, Address: common.Address{1}, Amount: 5}, {Index: 9, Address: ours}}}
@@ -147,7 +148,7 @@ func TestBeaconWithdrawal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(b.Movements) != 1 || b.Movements[0].Ref != "eip155:5/withdrawal/7" || b.Movements[0].Amount.String() != "32000000001000000000" ||
-		b.Movements[0].From != "" || b.Movements[0].To != chainwatch.PlaceOf("eip155:5", ours) {
+		b.Movements[0].From != "" || b.Movements[0].To != custody.EVMPlace("eip155:5", ours) {
 		t.Errorf("seen %+v", b.Movements)
 	}
 	for _, o := range b.Movements {

@@ -76,7 +76,7 @@ func (w *world) add(accounts ...testnet.Account) {
 	}
 }
 
-func (w *world) place(a common.Address) custody.Place { return chainwatch.PlaceOf("eip155:1337", a) }
+func (w *world) place(a common.Address) custody.Place { return custody.EVMPlace("eip155:1337", a) }
 
 func (w *world) coin() custody.AssetID { return chainwatch.NativeAsset("eip155:1337") }
 

@@ -81,7 +81,7 @@ func (w World) block(t *testing.T, hash common.Hash) chainwatch.Block {
 
 func (w World) watch(t *testing.T, address common.Address) {
 	t.Helper()
-	if err := w.Watch.Add(chainwatch.PlaceOf(w.Source.Chain(), address)); err != nil {
+	if err := w.Watch.Add(custody.EVMPlace(w.Source.Chain(), address)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -101,7 +101,7 @@ func blocks(t *testing.T, w World) {
 	if err := o.Check(); err != nil {
 		t.Error(err)
 	}
-	want := chainwatch.PlaceOf(w.Source.Chain(), w.Addresses[0])
+	want := custody.EVMPlace(w.Source.Chain(), w.Addresses[0])
 	if o.To != want || o.Amount != custody.NewAmount(41) || o.Stage != custody.Included || o.Kind != custody.Movement ||
 		o.Source != w.Source.Chain() || o.Evidence.Chain != o.Source || !strings.HasPrefix(string(o.Ref), o.Source+"/") ||
 		o.Evidence.BlockHash != hash.Hex() || o.Evidence.Block != b.Number || !o.Effective.Equal(b.Time) {

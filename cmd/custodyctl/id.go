@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 )
 
@@ -29,22 +28,8 @@ func idCommand() *cobra.Command {
 		if err := valid(value); err != nil {
 			return &answer{exitNo, err.Error()}
 		}
-		if err := checkCase(value); err != nil {
-			return &answer{exitNo, err.Error()}
-		}
 		_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s: valid\n", kind, value)
 		return err
 	}
 	return group(c, check)
-}
-
-// checkCase holds the address in a CAIP-10 or CAIP-19 name on an EVM chain to
-// EIP-55, which needs a hash that package custody does without.
-func checkCase(id string) error {
-	chain, account, ok := custody.EVMAccount(id)
-	if !ok {
-		return nil
-	}
-	_, err := chainwatch.AddressOf(chain, account)
-	return err
 }

@@ -157,7 +157,7 @@ func (p *Policy) Check() error {
 		if (w.Kind == custody.Segregated) != (w.Owner != "") {
 			return fmt.Errorf("policy: wallet %s of kind %s with owner %q", w.Wallet, w.Kind, w.Owner)
 		}
-		if _, _, err := ParsePlace(w.Place); err != nil {
+		if _, _, err := custody.ParseEVMPlace(w.Place); err != nil {
 			return fmt.Errorf("policy: wallet %s: %w", w.Wallet, err)
 		}
 		if places[w.Place] {
@@ -216,7 +216,7 @@ func authorized(i Intent, tx Transaction, hash [32]byte) (Authorized, error) {
 	if err != nil {
 		return Authorized{}, fmt.Errorf("intent %s: %w", i.ID, err)
 	}
-	_, sender, err := ParsePlace(i.From)
+	_, sender, err := custody.ParseEVMPlace(i.From)
 	if err != nil {
 		return Authorized{}, fmt.Errorf("intent %s: %w", i.ID, err)
 	}

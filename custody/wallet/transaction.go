@@ -121,50 +121,16 @@ func ParseChain(chain string) (*big.Int, error) {
 	return n, nil
 }
 
-// ParsePlace splits a CAIP-10 account of an EVM chain.
-func ParsePlace(place custody.Place) (chain string, address common.Address, err error) {
-	i := strings.LastIndexByte(string(place), ':')
-	if i < 0 || !common.IsHexAddress(string(place[i+1:])) {
-		return "", common.Address{}, fmt.Errorf("place %q: expected eip155:<number>:0x<address>", place)
-	}
-	chain = string(place[:i])
-	if _, err := ParseChain(chain); err != nil {
-		return "", common.Address{}, fmt.Errorf("place %q: %w", place, err)
-	}
-	return chain, common.HexToAddress(string(place[i+1:])), nil
-}
-
-// PlaceOf is the CAIP-10 name of an address, in EIP-55 case.
-func PlaceOf(chain string, address common.Address) custody.Place {
-	return custody.Place(chain + ":" + address.Hex())
-}
-
-// CanonicalPlace rewrites a CAIP-10 name with its address in EIP-55 case. An
-// address in mixed case whose check fails is refused: it was mistyped.
-func CanonicalPlace(place custody.Place) (custody.Place, error) {
-	chain, address, err := ParsePlace(place)
-	if err != nil {
-		return "", err
-	}
-	text := string(place[strings.LastIndexByte(string(place), ':')+1:])
-	hex := strings.TrimPrefix(strings.TrimPrefix(text, "0x"), "0X")
-	mixed := strings.ToLower(hex) != hex && strings.ToUpper(hex) != hex
-	if mixed && address.Hex()[2:] != hex {
-		return "", fmt.Errorf("place %q: address fails its EIP-55 check, expected %s", place, address.Hex())
-	}
-	return PlaceOf(chain, address), nil
-}
-
 // errNotPlain refuses a transaction that does more than one plain transfer.
 var errNotPlain = errors.New("transaction is not the plain transfer that the intent names")
 
 // checkTransfer holds the decoded transaction against what the intent says it does.
 func checkTransfer(i Intent, t Transaction) error {
-	chain, to, err := ParsePlace(i.To)
+	chain, to, err := custody.ParseEVMPlace(i.To)
 	if err != nil {
 		return err
 	}
-	from, _, err := ParsePlace(i.From)
+	from, _, err := custody.ParseEVMPlace(i.From)
 	if err != nil {
 		return err
 	}

@@ -29,10 +29,10 @@ const (
 
 var (
 	now   = time.Date(2026, 11, 20, 15, 0, 0, 0, time.UTC)
-	pool  = wallet.PlaceOf(chain, common.HexToAddress("0x1111111111111111111111111111111111111111"))
-	alone = wallet.PlaceOf(chain, common.HexToAddress("0x2222222222222222222222222222222222222222"))
-	bobs  = wallet.PlaceOf(chain, common.HexToAddress("0x3333333333333333333333333333333333333333"))
-	alice = wallet.PlaceOf(chain, common.HexToAddress("0x4444444444444444444444444444444444444444"))
+	pool  = custody.EVMPlace(chain, common.HexToAddress("0x1111111111111111111111111111111111111111"))
+	alone = custody.EVMPlace(chain, common.HexToAddress("0x2222222222222222222222222222222222222222"))
+	bobs  = custody.EVMPlace(chain, common.HexToAddress("0x3333333333333333333333333333333333333333"))
+	alice = custody.EVMPlace(chain, common.HexToAddress("0x4444444444444444444444444444444444444444"))
 )
 
 func key(name string) ed25519.PrivateKey {
@@ -252,20 +252,6 @@ func TestSigned(t *testing.T) {
 	}
 	if d, _ := again.Digest(); d != digest {
 		t.Errorf("digest of the decoded payload = %x, want %x", d, digest)
-	}
-}
-
-func TestCanonicalPlace(t *testing.T) {
-	want := custody.Place(chain + ":" + token)
-	for _, s := range []string{token, strings.ToLower(token), "0x" + strings.ToUpper(token[2:])} {
-		if got, err := wallet.CanonicalPlace(custody.Place(chain + ":" + s)); err != nil || got != want {
-			t.Errorf("CanonicalPlace(%s) = %s, %v; want %s", s, got, err, want)
-		}
-	}
-	for _, s := range []string{"", "0x12", chain, chain + ":0x12", "eip155:0:" + token, "bip122:1:" + token, chain + ":" + strings.Replace(token, "F", "f", 1)} {
-		if got, err := wallet.CanonicalPlace(custody.Place(s)); err == nil {
-			t.Errorf("CanonicalPlace(%q) = %s, want an error", s, got)
-		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"goodcontrol/custody"
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
 	"goodcontrol/reserve"
@@ -18,7 +19,7 @@ import (
 
 // addressOf is the bare address of one of our wallets.
 func (w *world) addressOf(id string) common.Address {
-	_, address, err := wallet.ParsePlace(w.place(id))
+	_, address, err := custody.ParseEVMPlace(w.place(id))
 	if err != nil {
 		return common.Address{} // the node made the place
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/shopspring/decimal"
 
 	"goodcontrol/custody"
-	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
 )
 
@@ -62,7 +61,7 @@ func dollars(n int64) decimal.Decimal { return decimal.NewFromInt(n) }
 
 // outside is the address of an account that is not ours.
 func (w *world) outside(name string) custody.Place {
-	return wallet.PlaceOf(chainID, w.chain.Account(name).Address)
+	return custody.EVMPlace(chainID, w.chain.Account(name).Address)
 }
 
 // place is the address of one of our wallets.

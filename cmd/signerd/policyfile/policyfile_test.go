@@ -43,8 +43,8 @@ func policy(version uint64, max int64) wallet.Policy {
 			{ID: "mia", Roles: []wallet.Role{wallet.Maker}, Key: key("mia").Public().(ed25519.PublicKey)},
 			{ID: "carl", Roles: []wallet.Role{wallet.Checker}, Key: key("carl").Public().(ed25519.PublicKey)},
 		},
-		Wallets: []wallet.PolicyWallet{{Wallet: "w", Kind: custody.Omnibus, Key: "root", Path: "m/3/1", Place: wallet.PlaceOf(chain, source)}},
-		Book:    []wallet.PolicyAddress{{Client: "bob", Place: wallet.PlaceOf(chain, dest)}},
+		Wallets: []wallet.PolicyWallet{{Wallet: "w", Kind: custody.Omnibus, Key: "root", Path: "m/3/1", Place: custody.EVMPlace(chain, source)}},
+		Book:    []wallet.PolicyAddress{{Client: "bob", Place: custody.EVMPlace(chain, dest)}},
 		Limits:  []wallet.PolicyLimit{{Asset: coin, Max: custody.NewAmount(max)}},
 	}
 }
@@ -70,8 +70,8 @@ func request(t *testing.T, version uint64, units int64, people ...string) []byte
 		t.Fatal(err)
 	}
 	intent, err := wallet.NewIntent(wallet.Intent{
-		ID: "w-1", Wallet: "w", Key: "root", Path: "m/3/1", Client: "bob", Asset: coin, Amount: amount, From: wallet.PlaceOf(chain, source),
-		To: wallet.PlaceOf(chain, dest), Maker: "mia", Created: made, Expires: made.Add(time.Hour), Policy: version,
+		ID: "w-1", Wallet: "w", Key: "root", Path: "m/3/1", Client: "bob", Asset: coin, Amount: amount, From: custody.EVMPlace(chain, source),
+		To: custody.EVMPlace(chain, dest), Maker: "mia", Created: made, Expires: made.Add(time.Hour), Policy: version,
 	}, wallet.Transaction{ChainID: big.NewInt(1337), Nonce: 9, TipCap: big.NewInt(1), FeeCap: big.NewInt(2), Gas: 21_000, To: to, Value: value, Data: data})
 	if err != nil {
 		t.Fatal(err)
