@@ -219,11 +219,24 @@ func (n *Node) Positions(ctx context.Context, q api.PositionQuery) (api.Page[api
 	}
 	var items []api.Position
 	for _, x := range positions {
+		if q.Owner != "" && !ownedBy(x.Account, q.Owner) {
+			continue
+		}
 		if (q.Asset == "" || q.Asset == x.Asset) && (q.Account == "" || q.Account == x.Account.String()) {
 			items = append(items, n.positionOf(p, x))
 		}
 	}
 	return api.Cut(head, items, func(x api.Position) string { return x.Account + " " + x.Asset }, q.ListQuery), nil
+}
+
+// ownedBy says whether an account is held for an owner as such, and not for a
+// counterparty or a place that happens to have the same name.
+func ownedBy(a custody.Account, owner string) bool {
+	switch a.Type.Owner() {
+	case custody.Customer, custody.PAB, custody.NonCustomer, custody.Firm:
+		return a.Side() == custody.For && a.Name == owner
+	}
+	return false
 }
 
 func (n *Node) positionOf(p *picture, x custody.Position) api.Position {

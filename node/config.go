@@ -17,6 +17,7 @@ import (
 
 	"goodcontrol/custody"
 	"goodcontrol/custody/wallet"
+	"goodcontrol/node/access"
 	"goodcontrol/reserve"
 )
 
@@ -33,8 +34,9 @@ type Config struct {
 	// also finds a disk put back to an older state. Empty: a file in Data.
 	Witness string `yaml:"witness"`
 	// Listen is the address of the HTTP API. Other than on loopback it is refused,
-	// since nobody who asks is known yet.
-	Listen string `yaml:"listen"`
+	// unless API has a certificate and says who may ask.
+	Listen string        `yaml:"listen"`
+	API    access.Config `yaml:"api"`
 	// Assets are what is held. An asset that is not listed is never credited.
 	Assets []AssetConfig `yaml:"assets"`
 	Chains []ChainConfig `yaml:"chains"`
@@ -174,7 +176,7 @@ func tokenMistyped(id custody.AssetID) bool {
 
 // resolve makes paths in the file relative to the file.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Data, &c.Witness, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy}
+	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy}
 	for i := range c.Inboxes {
 		paths = append(paths, &c.Inboxes[i].Folder)
 	}
@@ -195,7 +197,10 @@ func (c Config) Check() error {
 	}
 	wrong(c.Entity == "", "entity: expected the legal name of the firm")
 	wrong(c.Data == "", "data: expected a folder")
-	wrong(!onLoopback(c.Listen), "listen: %q, expected an address of loopback such as 127.0.0.1:8443", c.Listen)
+	wrong(!onLoopback(c.Listen) && !c.API.Remote(), "listen: %q, expected an address of loopback such as 127.0.0.1:8443, or api: with a certificate and people", c.Listen)
+	if err := c.API.Check(); err != nil {
+		all = append(all, err)
+	}
 	assets, err := c.assets()
 	if err != nil {
 		all = append(all, err)

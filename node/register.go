@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"goodcontrol/custody"
@@ -29,6 +30,11 @@ func (p *picture) addressesOf(id string) int {
 		}
 	}
 	return count
+}
+
+// hasAddress says whether a wallet has an address of the owner's own.
+func (p *picture) hasAddress(wallet, owner string) bool {
+	return slices.ContainsFunc(p.addresses, func(a custody.AddressAssigned) bool { return a.Wallet == wallet && a.Owner == owner })
 }
 
 // fundedAddress finds the address of a wallet that holds enough of an asset.
@@ -99,6 +105,9 @@ func (n *Node) Wallets(_ context.Context, q api.ListQuery) (api.Page[api.Wallet]
 	}
 	var items []api.Wallet
 	for _, w := range p.wallets {
+		if q.Owner != "" && w.Owner != q.Owner {
+			continue
+		}
 		balances, _ := n.balances(p, func(place custody.Place) bool { return of[place] == w.ID })
 		items = append(items, api.Wallet{
 			ID: w.ID, Kind: w.Kind.String(), Chain: w.Chain, Key: w.Key, Owner: w.Owner, OwnerName: p.ownerName(w.Owner),
@@ -114,12 +123,13 @@ func (n *Node) Addresses(_ context.Context, q api.AddressQuery) (api.Page[api.Ad
 	if err != nil {
 		return api.Page[api.Address]{}, err
 	}
-	if _, ok := p.wallet(q.Wallet); !ok {
+	w, ok := p.wallet(q.Wallet)
+	if !ok || q.Owner != "" && w.Owner != q.Owner && !p.hasAddress(w.ID, q.Owner) {
 		return api.Page[api.Address]{}, api.Errorf(api.CodeNotFound, "wallet %q is not in the register", q.Wallet)
 	}
 	var items []api.Address
 	for _, a := range p.addresses {
-		if a.Wallet != q.Wallet {
+		if a.Wallet != q.Wallet || q.Owner != "" && w.Owner != q.Owner && a.Owner != q.Owner {
 			continue
 		}
 		balances, frozen := n.balances(p, func(place custody.Place) bool { return place == a.Place })
@@ -139,7 +149,9 @@ func (n *Node) Withdrawals(_ context.Context, q api.ListQuery) (api.Page[api.Wit
 	}
 	var items []api.Withdrawal
 	for _, w := range p.withdrawals {
-		items = append(items, n.withdrawalOf(w))
+		if q.Owner == "" || w.Intent.Client == q.Owner {
+			items = append(items, n.withdrawalOf(w))
+		}
 	}
 	return api.Cut(p.headOf(), items, func(w api.Withdrawal) string { return w.ID }, q), nil
 }

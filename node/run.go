@@ -14,9 +14,7 @@ import (
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
 	"goodcontrol/custody/wallet"
-	"goodcontrol/node/api"
 	"goodcontrol/node/store"
-	"goodcontrol/node/web"
 	"goodcontrol/reserve"
 )
 
@@ -166,7 +164,7 @@ func (n *Node) Run(ctx context.Context, listener net.Listener) error {
 			}
 		})
 	}
-	server, err := api.New(n, api.Options{Log: n.journalID(), Version: Version, Logger: n.log, Pages: map[string]http.Handler{"/": web.Handler(n, n.log)}})
+	server, err := n.serve()
 	if err != nil {
 		return err
 	}

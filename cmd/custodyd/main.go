@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -61,9 +60,9 @@ func run(ctx context.Context, args []string, errs io.Writer) int {
 
 func serve(ctx context.Context, config node.Config, log *slog.Logger) (err error) {
 	// The port comes first: if another program has it, nothing was touched.
-	listener, err := net.Listen("tcp", config.Listen)
+	listener, err := config.Listener()
 	if err != nil {
-		return fmt.Errorf("listening on %s: %w", config.Listen, err)
+		return err
 	}
 	defer listener.Close()
 	signers, stop, err := node.DialSigners(config.Signing, log)

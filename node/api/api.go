@@ -15,10 +15,10 @@
 // so and disconnected with the cursor from which to resume; nothing is dropped
 // in silence, and a slow reader costs the server a cursor and no memory.
 //
-// The server listens on loopback only, unless it is given a TLS configuration:
-// until callers are authenticated by certificate or token, whoever reaches the
-// port is believed. On loopback it answers only to loopback host names, so that
-// a web page cannot reach it under a name of its own.
+// Who asks is found out by an [Authenticator], and what they may do follows from
+// their [Role]. Without one whoever reaches the port is believed, so then the
+// server listens on loopback only, and answers to no other host names, so that a
+// web page cannot reach it under a name of its own.
 //
 // The package decides nothing: it holds no rule of accounting, law or policy,
 // keeps no state but connections, and never changes what a broker said.
@@ -49,6 +49,13 @@ type Options struct {
 	// Hosts are the host names that are served, without port. Empty means the
 	// names of loopback.
 	Hosts []string
+	// Auth finds out who asks. Nil asks nobody.
+	Auth Authenticator
+	// ReadLog keeps each read by an auditor. A read that it cannot keep is refused.
+	ReadLog func(ReadRecord) error
+	// Observe, if not nil, is told of each request that was answered: the pattern
+	// of its path, and the status. Streams are not told of.
+	Observe func(method, pattern string, status int, took time.Duration)
 	// Logger gets the errors that callers are not told. Nil means none does.
 	Logger *slog.Logger
 	Stream StreamOptions
@@ -103,6 +110,10 @@ type Server struct {
 	broker  Broker
 	log     *slog.Logger
 	stream  *stream
+	auth    Authenticator
+	readLog func(ReadRecord) error
+	observe func(method, pattern string, status int, took time.Duration)
+	tickets tickets
 	handler http.Handler
 }
 
@@ -117,7 +128,10 @@ func New(b Broker, o Options) (*Server, error) {
 	if len(o.Hosts) == 0 {
 		o.Hosts = loopbackHosts
 	}
-	s := &Server{broker: b, log: o.Logger, stream: newStream(b, o.Log, o.Stream.withDefaults(), o.Logger)}
+	s := &Server{
+		broker: b, log: o.Logger, stream: newStream(b, o.Log, o.Stream.withDefaults(), o.Logger),
+		auth: o.Auth, readLog: o.ReadLog, observe: o.Observe,
+	}
 	mux := http.NewServeMux()
 	if err := s.register(mux, o); err != nil {
 		return nil, err
@@ -129,7 +143,7 @@ func New(b Broker, o Options) (*Server, error) {
 	for pattern, page := range o.Pages {
 		mux.Handle(pattern, page)
 	}
-	s.handler = guard(mux, o.Hosts)
+	s.handler = s.guard(s.divert(mux), o.Hosts)
 	return s, nil
 }
 
@@ -137,9 +151,9 @@ func New(b Broker, o Options) (*Server, error) {
 // which Run feeds.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// guard refuses requests under other host names and writes by foreign web pages,
-// and forbids caches to keep answers.
-func guard(next http.Handler, hosts []string) http.Handler {
+// guard refuses requests under other host names, by people who are not known, and
+// writes by foreign web pages; and forbids caches to keep answers.
+func (s *Server) guard(next http.Handler, hosts []string) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, newProblem(CodeForbiddenOrigin, fmt.Sprintf("a page of %q may not send %s", r.Header.Get("Origin"), r.Method)))
@@ -152,9 +166,47 @@ func guard(next http.Handler, hosts []string) http.Handler {
 			writeProblem(w, newProblem(CodeMisdirected, fmt.Sprintf("host %q, expected one of %q", r.Host, hosts)))
 			return
 		}
-		inner.ServeHTTP(w, r)
+		admitted, problem := s.admit(r)
+		if problem != nil {
+			if problem.Code == CodeUnauthenticated {
+				// A browser then asks its user: the token is the password.
+				w.Header().Add("WWW-Authenticate", `Bearer realm="goodcontrol"`)
+				w.Header().Add("WWW-Authenticate", `Basic realm="goodcontrol"`)
+			}
+			writeProblem(w, problem)
+			return
+		}
+		s.watched(inner, w, admitted)
 	})
 }
+
+// watched serves a request and tells how it went. A stream takes the connection
+// over, and tells of itself.
+func (s *Server) watched(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	if s.observe == nil || streams(r) {
+		next.ServeHTTP(w, r)
+		return
+	}
+	began := time.Now()
+	out := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	next.ServeHTTP(out, r)
+	s.observe(r.Method, r.Pattern, out.status, time.Since(began))
+}
+
+// statusWriter remembers what was answered.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the status.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func served(host string, hosts []string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {

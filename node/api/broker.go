@@ -95,6 +95,9 @@ type ListQuery struct {
 	After string
 	// Limit is the most items to return, from 1 to 1000.
 	Limit int
+	// Owner, if it is not empty, is the one owner whose positions, wallets,
+	// addresses and withdrawals may be listed; nothing else may then be.
+	Owner string
 }
 
 // PositionQuery asks for positions, of one asset or account if they are not empty.

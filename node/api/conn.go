@@ -93,15 +93,14 @@ func (c *conn) write(ctx context.Context) error {
 	}
 	beat := time.NewTicker(s.options.Heartbeat)
 	defer beat.Stop()
-	ready := make(chan struct{}) // always ready
-	close(ready)
+	expired := expiry(ctx)
 	for {
 		more, moved, err := c.pump(ctx)
 		if err != nil {
 			return err
 		}
 		if more {
-			moved = ready
+			moved = closed
 		}
 		select {
 		case in := <-c.ops:
@@ -110,6 +109,8 @@ func (c *conn) write(ctx context.Context) error {
 			err = c.heartbeat()
 		case <-s.drain:
 			return c.hangUp(websocket.CloseServiceRestart, "service restart")
+		case <-expired:
+			return c.hangUp(CloseExpired, "authentication expired")
 		case <-c.gone:
 			return errGone
 		case <-moved:
@@ -156,6 +157,7 @@ func (c *conn) event(sub *subscription, it *item) error {
 			return err
 		}
 		sub.seq++
+		c.stream.sent.Add(1)
 	}
 	sub.at = it.entry.Seq
 	return nil
@@ -230,6 +232,7 @@ func (c *conn) heartbeat() error {
 
 // lagged tells the client that it is too slow and where to resume, and hangs up.
 func (c *conn) lagged(sub *subscription) error {
+	c.stream.lagged.Add(1)
 	if err := c.send(Message{Type: TypeLagged, Sub: sub.name, Resume: cursor(c.stream.log, sub.at)}); err != nil {
 		return err
 	}

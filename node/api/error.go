@@ -30,6 +30,8 @@ const (
 	CodeHashMismatch        Code = "content_hash_mismatch"
 	CodeBadSignature        Code = "bad_signature"
 	CodeRefused             Code = "refused_by_policy"
+	CodeUnauthenticated     Code = "unauthenticated"
+	CodeForbidden           Code = "forbidden"
 	CodeForbiddenOrigin     Code = "forbidden_origin"
 	CodeMisdirected         Code = "misdirected_host"
 	CodeTooLarge            Code = "too_large"
@@ -64,6 +66,8 @@ var codes = [...]codeInfo{
 	{CodeHashMismatch, http.StatusConflict, "What was approved is not what waits for approval"},
 	{CodeBadSignature, http.StatusForbidden, "The signature does not verify"},
 	{CodeRefused, http.StatusForbidden, "Refused by policy"},
+	{CodeUnauthenticated, http.StatusUnauthorized, "Who asks is not known"},
+	{CodeForbidden, http.StatusForbidden, "This is not for who asks"},
 	{CodeForbiddenOrigin, http.StatusForbidden, "Requests from this web page are refused"},
 	{CodeMisdirected, http.StatusMisdirectedRequest, "This host name is not served here"},
 	{CodeTooLarge, http.StatusRequestEntityTooLarge, "The request is too large"},

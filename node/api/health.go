@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -30,6 +31,9 @@ func (s *Server) registerHealth(api huma.API) {
 	huma.Register(api, op, func(ctx context.Context, _ *struct{}) (*healthAnswer, error) {
 		reasons := s.broker.Ready(ctx)
 		if len(reasons) > 0 {
+			if !s.known(ctx) {
+				reasons = []string{fmt.Sprintf("%d reasons, for who is known", len(reasons))}
+			}
 			return &healthAnswer{http.StatusServiceUnavailable, Health{Reasons: reasons}}, nil
 		}
 		return &healthAnswer{http.StatusOK, Health{OK: true, Reasons: []string{}}}, nil

@@ -18,6 +18,10 @@ const Subprotocol = "custody.v1+json"
 // message before it says where to resume.
 const CloseLagged = 4008
 
+// CloseExpired is the close code of a stream whose caller's certificate, token or
+// session has expired.
+const CloseExpired = 4001
+
 // Channel is what a subscription is about.
 type Channel string
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,10 +12,16 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
+// asyncapi describes the stream. The test holds it against the messages.
+//
+//go:embed asyncapi.json
+var asyncapi []byte
+
 // apiDescription stands in the OpenAPI document.
 const apiDescription = `Amounts are decimal strings in whole units, times RFC 3339 with offset, assets CAIP-19, addresses EIP-55.
 Every read takes as_of. Every POST needs Idempotency-Key: the same key with the same request gives the first answer again, with another it is 409.
-Errors are problem details (RFC 9457) with a stable code. The stream of events is a websocket at /v1/stream, subprotocol custody.v1+json.
+Errors are problem details (RFC 9457) with a stable code. The stream of events is a websocket at /v1/stream, subprotocol custody.v1+json, described in /v1/asyncapi.json; with Accept: text/event-stream it is served as server-sent events.
+Callers show who they are by client certificate or bearer token, and may do what their role may.
 Fields and codes may be added; what stands here keeps its name and meaning.`
 
 // register puts the operations on the mux, and the OpenAPI document that
@@ -31,6 +38,8 @@ func (s *Server) register(mux *http.ServeMux, o Options) error {
 	s.registerWrites(api)
 	s.registerArchive(api)
 	s.registerHealth(api)
+	s.registerTickets(api)
+	s.registerEvents(api)
 	document, err := describe(api.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("describing the API: %w", err)
@@ -38,6 +47,10 @@ func (s *Server) register(mux *http.ServeMux, o Options) error {
 	mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document) // the caller has gone if this fails
+	})
+	mux.HandleFunc("GET /v1/asyncapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(asyncapi)
 	})
 	return nil
 }

@@ -29,9 +29,9 @@ type ListParams struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-func (l ListParams) query() (ListQuery, error) {
+func (l ListParams) query(ctx context.Context) (ListQuery, error) {
 	at, err := l.at()
-	return ListQuery{At: at, After: l.After, Limit: l.Limit}, err
+	return ListQuery{At: at, After: l.After, Limit: l.Limit, Owner: scopeOf(ctx)}, err
 }
 
 // answer is what huma makes a response of.
@@ -54,7 +54,7 @@ func get[I, O any](s *Server, api huma.API, path, summary string, read func(cont
 // getList registers a read of a list that asks nothing but what lists ask.
 func getList[O any](s *Server, api huma.API, path, summary string, read func(context.Context, ListQuery) (Page[O], error)) {
 	get(s, api, path, summary, func(ctx context.Context, in *ListParams) (Page[O], error) {
-		q, err := in.query()
+		q, err := in.query(ctx)
 		if err != nil {
 			return Page[O]{}, err
 		}
@@ -110,7 +110,7 @@ type positionsQuery struct {
 }
 
 func (s *Server) positions(ctx context.Context, in *positionsQuery) (Page[Position], error) {
-	q, err := in.query()
+	q, err := in.query(ctx)
 	if err != nil {
 		return Page[Position]{}, err
 	}
@@ -123,7 +123,7 @@ type addressesQuery struct {
 }
 
 func (s *Server) addresses(ctx context.Context, in *addressesQuery) (Page[Address], error) {
-	q, err := in.query()
+	q, err := in.query(ctx)
 	if err != nil {
 		return Page[Address]{}, err
 	}
@@ -140,7 +140,11 @@ func (s *Server) withdrawal(ctx context.Context, in *withdrawalQuery) (Withdrawa
 	if err != nil {
 		return WithdrawalDetail{}, err
 	}
-	return s.broker.Withdrawal(ctx, at, in.ID)
+	w, err := s.broker.Withdrawal(ctx, at, in.ID)
+	if owner := scopeOf(ctx); err == nil && owner != "" && w.Owner != owner {
+		return WithdrawalDetail{}, Errorf(CodeNotFound, "withdrawal %q is not known", in.ID)
+	}
+	return w, err
 }
 
 type alertsQuery struct {
@@ -150,7 +154,7 @@ type alertsQuery struct {
 }
 
 func (s *Server) alerts(ctx context.Context, in *alertsQuery) (Page[Alert], error) {
-	list, err := in.query()
+	list, err := in.query(ctx)
 	if err != nil {
 		return Page[Alert]{}, err
 	}

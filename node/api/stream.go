@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -30,6 +31,8 @@ type stream struct {
 	conns  map[*websocket.Conn]bool
 	wait   sync.WaitGroup
 	drain  chan struct{} // closed when connections must end
+
+	sent, lagged atomic.Uint64 // events, and clients told that they lag
 }
 
 func newStream(tail Tail, log string, o StreamOptions, logger *slog.Logger) *stream {
@@ -121,6 +124,20 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && !errors.Is(err, errGone) {
 		s.logger.Error("stream ended", "err", err, "remote", r.RemoteAddr)
 	}
+}
+
+// StreamStats counts what streams have done since the server was made.
+type StreamStats struct {
+	Open   int    // connections now
+	Sent   uint64 // events
+	Lagged uint64 // clients told that they lag
+}
+
+// Streams says what the streams have done.
+func (s *Server) Streams() StreamStats {
+	s.stream.mu.Lock()
+	defer s.stream.mu.Unlock()
+	return StreamStats{Open: s.stream.open, Sent: s.stream.sent.Load(), Lagged: s.stream.lagged.Load()}
 }
 
 // refuseUpgrade answers a request that cannot be upgraded.

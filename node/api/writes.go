@@ -58,6 +58,9 @@ func (s *Server) submit(ctx context.Context, k Keyed, hash [32]byte, c Command) 
 	if k.Key == "" {
 		return nil, newProblem(CodeNoIdempotencyKey, "the header "+idempotencyKey+" is missing")
 	}
+	if err := authorize(ctx, c); err != nil {
+		return nil, ProblemOf(s.log, err)
+	}
 	signature, err := base64.StdEncoding.DecodeString(k.Signature)
 	if err != nil {
 		return nil, newProblem(CodeBadSignature, "the header Goodcontrol-Signature is not base64")
