@@ -79,6 +79,6 @@ func root() *cobra.Command {
 		Use: "custodyctl", Short: "operate and audit a Goodcontrol custody broker node",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	return group(c, demoCommand(), statusCommand(), tailCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
+	return group(c, demoCommand(), statusCommand(), tailCommand(), tokenCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
 		reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand())
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,6 +109,19 @@ func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+func tokenCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "token", Short: "draw a bearer token, and print it with the digest for the node's configuration", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var b [32]byte
+			rand.Read(b[:]) // never fails: see crypto/rand
+			token := base64.RawURLEncoding.EncodeToString(b[:])
+			_, err := fmt.Fprintf(c.OutOrStdout(), "token         %s\ntoken_sha256  %x\n", token, sha256.Sum256([]byte(token)))
+			return err
+		},
+	}
 }
 
 func exportCommand() *cobra.Command {
