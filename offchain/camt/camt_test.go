@@ -70,8 +70,8 @@ func TestBad(t *testing.T) {
 		{`<BkTxCd/>`, `<BkTxCd>&made;</BkTxCd>`, 8, "made", "well-formed"},
 		{`<Document`, `<!DOCTYPE x><Document`, 2, "DOCTYPE", "no document type"},
 		{`</Document>`, `</Document><Document/>`, 9, "second Document", "one Document"},
-		{`encoding="UTF-8"`, `encoding="ISO-8859-1"`, 1, "ISO-8859-1", "UTF-8"},
-		{"R1", "\xff\xfe", 8, "UTF-8", "well-formed"},
+		{`encoding="UTF-8"`, `encoding="EBCDIC-US"`, 1, "EBCDIC-US", "ISO-8859-1"},
+		{"R1", "\xff\xfe", 8, "bytes ff", "well-formed"},
 		{"R1", strings.Repeat("<x>", 70), 8, "x", "nested at most 64"},
 		{"R1", strings.Repeat("y", 3<<20), 8, "AcctSvcrRef", "at most 1048576 bytes"},
 	} {

@@ -99,10 +99,8 @@ func ReadAmount(amount *offchain.Number, currency *offchain.Text, e *Element) er
 		return &Misfit{Got: e.Text, Expected: offchain.ISOAmount.Expected()}
 	}
 	*amount = offchain.Exactly(d)
-	for _, a := range e.Attr {
-		if a.Name.Local == "Ccy" {
-			return ReadCurrency(currency, a.Value)
-		}
+	if code := e.Attr("Ccy"); code != "" {
+		return ReadCurrency(currency, code)
 	}
 	return &Misfit{Got: "no Ccy", Expected: "an amount with its currency"}
 }
