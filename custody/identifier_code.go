@@ -2,6 +2,7 @@ package custody
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -44,11 +45,11 @@ func isinDigit(body string) byte {
 
 // expand writes each letter as its number, A = 10 to Z = 35.
 func expand(code string) string {
-	var b strings.Builder
+	b := make([]byte, 0, 2*len(code))
 	for i := range len(code) {
-		fmt.Fprintf(&b, "%d", strings.IndexByte(alphanum, code[i]))
+		b = strconv.AppendInt(b, int64(strings.IndexByte(alphanum, code[i])), 10)
 	}
-	return b.String()
+	return string(b)
 }
 
 // figiForbidden are the first two letters that no FIGI has, so that fewer strings

@@ -27,7 +27,6 @@ type text struct {
 	at   int64 // offset of the next byte
 	line int64 // of the next byte, from one
 	bare bool  // the message has no envelope
-	held line  // read ahead, if its text is not nil
 }
 
 type line struct {
@@ -174,10 +173,6 @@ func (t *text) endOfLine() error {
 
 // readLine reads one line, without its end.
 func (t *text) readLine() (line, error) {
-	if l := t.held; l.text != nil {
-		t.held = line{}
-		return l, nil
-	}
 	at := t.here()
 	raw, err := t.in.ReadSlice('\n')
 	switch {
@@ -219,13 +214,12 @@ func (t *text) field() (f field, ok bool, err error) {
 	}
 	f = field{tag: tag, value: value, at: l.at}
 	for {
+		if next, err := t.in.Peek(1); err == nil && (next[0] == ':' || next[0] == '-') {
+			return f, true, nil
+		}
 		l, err := t.readLine()
 		if err != nil {
 			return field{}, false, err
-		}
-		if len(l.text) > 0 && (l.text[0] == ':' || l.text[0] == '-') {
-			t.held = line{text: bytes.Clone(l.text), at: l.at}
-			return f, true, nil
 		}
 		if len(f.value)+len(l.text) > fieldMax {
 			return field{}, false, t.fault(f.at, "a longer field", fmt.Sprintf("fields of at most %d bytes", fieldMax))
