@@ -37,6 +37,14 @@ func (s SecuritiesStatement) CheckPage() []Flag {
 	return []Flag{{Code: PageMissing, Detail: detail}}
 }
 
+// CheckReference flags a statement without a reference of its sender's.
+func (s SecuritiesStatement) CheckReference() []Flag {
+	if s.ID != "" {
+		return nil
+	}
+	return []Flag{{Code: NoReference, Detail: fmt.Sprintf("account %s: the statement has no reference", s.Account)}}
+}
+
 // CheckActivity flags a statement that shows n holdings or transactions and says
 // that there are none.
 func (s SecuritiesStatement) CheckActivity(n int) []Flag {

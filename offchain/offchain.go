@@ -75,6 +75,11 @@ const (
 	// ActivityDiffers: the statement says there is activity and shows none, or
 	// says there is none and shows some.
 	ActivityDiffers FlagCode = "activity_differs"
+	// NoReference: the sender gives the statement no reference of its own.
+	NoReference FlagCode = "no_reference"
+	// NotUTF8: text that is not UTF-8 stands in a format that names no encoding;
+	// what could not be read of it is shown as U+FFFD.
+	NotUTF8 FlagCode = "not_utf8"
 )
 
 // Flag is one such finding.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"goodcontrol/offchain"
 )
@@ -70,6 +71,9 @@ type misfit struct{ got, expected string }
 // Error names both sides.
 func (m *misfit) Error() string { return fmt.Sprintf("got %q, expected %s", m.got, m.expected) }
 
+// blanks are what may stand alone on a line, the end of file of DOS among them.
+const blanks = " \t\x1a"
+
 // scanner joins lines to records.
 type scanner struct {
 	in   *bufio.Reader
@@ -95,10 +99,17 @@ func (s *scanner) records(p *parser) error {
 			return err
 		}
 		at.To = s.at
-		if strings.TrimSpace(text) == "" {
+		if at.From == 0 {
+			text = strings.TrimPrefix(text, "\ufeff")
+		}
+		if strings.Trim(text, blanks) == "" {
 			continue
 		}
-		code, rest, found := strings.Cut(strings.TrimRight(text, " \t"), ",")
+		if !utf8.ValidString(text) {
+			text = strings.ToValidUTF8(text, "\ufffd")
+			p.flagText(at)
+		}
+		code, rest, found := strings.Cut(strings.TrimRight(text, blanks), ",")
 		if !found || len(code) != 2 {
 			return s.fault(at, text, "a record such as 16,")
 		}
@@ -109,7 +120,7 @@ func (s *scanner) records(p *parser) error {
 			}
 			continue
 		}
-		if code != "16" && (!ended || strings.Contains(rest, "/")) {
+		if code != "16" && (!ended && !isTrailer(code) || strings.Contains(rest, "/")) {
 			return s.fault(at, text, "one record on a line, which ends in /")
 		}
 		if err := s.hand(p, open); err != nil {
@@ -125,6 +136,10 @@ func (s *scanner) records(p *parser) error {
 	}
 	return nil
 }
+
+// isTrailer says that a record needs no / at its end: what it says has to be what
+// was counted, so that nothing of it can be missing.
+func isTrailer(code string) bool { return code == "49" || code == "98" || code == "99" }
 
 // extend adds an 88 to the record before it.
 func (s *scanner) extend(open *record, rest string, ended bool, at offchain.Range) error {

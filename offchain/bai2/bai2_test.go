@@ -163,6 +163,8 @@ func TestBad(t *testing.T) {
 		{"USD", "ZZZ", 3, "ZZZ", "ISO 4217"},
 		{",,,2/", ",,,3/", 1, "version 3", "version 2"},
 		{"2400,USD,2/\n", "2400,USD,2/ 03,1,,,,,/\n", 2, "2/ 03", "one record on a line"},
+		{"99,259950,1,13/", "99,259950,1,1", 13, "1", "records of the file 13"},
+		{"49,259950,9/", "49,,9/", 11, "", "account control total 259950"},
 		{"02,FIRM,BANK,1,261119,2400,USD,2/", "02,FIRM,BANK,1,261119,2400,USD,2", 2, "02,FIRM", "ends in /"},
 		{"03,0001,", "03,,", 3, "no account", "account number"},
 		{"98,", "88,x/\n98,", 12, "88 after 49", "continuation of 03 or 16"},
@@ -187,9 +189,40 @@ func TestBad(t *testing.T) {
 	}
 }
 
+// TestDialects reads what banks do otherwise and say no other for.
+func TestDialects(t *testing.T) {
+	want, err := bai2.Read(strings.NewReader(good), "s.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"byte order mark": "\ufeff" + good,
+		"CRLF":            strings.ReplaceAll(good, "\n", "\r\n"),
+		"padded":          strings.ReplaceAll(good, "\n", "      \n"),
+		"end of DOS":      good + "\x1a",
+		"no last /":       strings.TrimSuffix(good, "/\n"),
+		"comma too many":  strings.Replace(good, "03,0001,,010,100000,,,015/\n88,+120000,,,045", "03,0001,,010,100000,,,/\n88,015,+120000,,,045", 1),
+	} {
+		got, err := bai2.Read(strings.NewReader(text), "s.txt")
+		if err != nil || !got.Valid() || len(got.Flags) > 0 {
+			t.Errorf("%s: %v %v %v", name, err, got.Errors, got.Flags)
+			continue
+		}
+		s, w := got.Bank[0], want.Bank[0]
+		if s.Opening.String() != w.Opening.String() || s.Closing.String() != w.Closing.String() || s.Available.String() != w.Available.String() || len(s.Entries) != len(w.Entries) {
+			t.Errorf("%s: %+v, want %+v", name, s, w)
+		}
+	}
+	latin := strings.Replace(good, "WIRE IN", "Z\xfcrich", 1)
+	got, err := bai2.Read(strings.NewReader(latin), "s.txt")
+	if err != nil || !got.Valid() || len(got.Flags) != 1 || got.Flags[0].Code != offchain.NotUTF8 || !strings.HasPrefix(string(got.Bank[0].Entries[0].Text), "Z\ufffdrich") {
+		t.Errorf("Latin-1: %v %v %v", err, got.Errors, got.Flags)
+	}
+}
+
 // TestCutOff cuts the good file off after every byte: no part of it reads.
 func TestCutOff(t *testing.T) {
-	for n := range len(strings.TrimSpace(good)) {
+	for n := range len(strings.TrimSpace(good)) - 1 { // the last / says nothing
 		result, err := bai2.Read(strings.NewReader(good[:n]), "s.txt")
 		if err != nil || result.Valid() {
 			t.Fatalf("cut off after %d bytes: %v, valid %v", n, err, result.Valid())

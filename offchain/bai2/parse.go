@@ -24,6 +24,7 @@ type parser struct {
 	header  header
 	current *offchain.BankStatement
 	scale   uint8
+	badText bool // has been flagged
 }
 
 // control is what a trailer has to say of what came before it.
@@ -72,6 +73,46 @@ func (p *parser) take(r record) error {
 		return p.endGroup(r)
 	}
 	return p.endFile(r)
+}
+
+// flagText says once that a text could not be read whole.
+func (p *parser) flagText(at offchain.Range) {
+	if p.badText {
+		return
+	}
+	p.badText = true
+	p.flags = append(p.flags, offchain.Flag{Code: offchain.NotUTF8, Detail: fmt.Sprintf("line %d (byte %d): text that is not UTF-8", at.Line, at.From)})
+}
+
+// summaries are the fields of an account's record after its currency. Some banks
+// end each line of it with one comma more than it has fields.
+func (r record) summaries() []string {
+	var all []string
+	for i, l := range r.lines {
+		f := strings.Split(l, ",")
+		if i == 0 {
+			f = f[min(len(f), 2):]
+		}
+		if n := len(f); i < len(r.lines)-1 && n > 1 && f[n-1] == "" && wholeGroups(append(all, f[:n-1]...)) {
+			f = f[:n-1]
+		}
+		all = append(all, f...)
+	}
+	return all
+}
+
+// wholeGroups says whether the fields are whole groups of type, amount, items and
+// funds type.
+func wholeGroups(f []string) bool {
+	i := 0
+	for i < len(f) {
+		extra, err := funds(f, i+3)
+		if err != nil {
+			return false
+		}
+		i += 4 + extra
+	}
+	return i == len(f)
 }
 
 // fields are those of all lines of a record.
@@ -163,7 +204,8 @@ func (p *parser) takeAccount(r record) error {
 	if p.current.Account == "" {
 		return &misfit{"no account number", "an account number"}
 	}
-	for i := 2; i < len(f); {
+	f = r.summaries()
+	for i := 0; i < len(f); {
 		next, err := p.takeBalance(f, i, r.at)
 		if err != nil {
 			return err
@@ -282,7 +324,7 @@ func (p *parser) takeEntry(r record) error {
 	if len(e.Text) > offchain.TextMax {
 		e.Text = offchain.Text(strings.ToValidUTF8(string(e.Text[:offchain.TextMax]), ""))
 	}
-	if at(f, 2) == "V" {
+	if at(f, 2) == "V" && at(f, 3) != "" {
 		value, err := readMoment(at(f, 3), at(f, 4))
 		if err != nil {
 			return err
@@ -345,6 +387,9 @@ func (c control) hold(r record, what string, children string) error {
 		n    int64
 	}{"number of records of the " + what, c.records})
 	for i, w := range want {
+		if i == 0 && w.n == 0 && at(f, i) == "" { // some banks write no zero
+			continue
+		}
 		if n, ok := readAmount(at(f, i)); !ok || n != w.n {
 			return &misfit{at(f, i), fmt.Sprintf("%s %d", w.name, w.n)}
 		}

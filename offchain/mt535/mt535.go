@@ -10,6 +10,7 @@ package mt535
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"goodcontrol/offchain"
@@ -82,6 +83,9 @@ func scan(format string, r io.Reader, file string, message func(*text, *offchain
 			continue
 		case len(result.Securities) == 0:
 			return offchain.Refused(format, offchain.Fault(file, 1, 0, "no message", "a message of type "+t.kind)), nil
+		}
+		if t.odd.To > 0 {
+			result.Flags = append(result.Flags, offchain.Flag{Code: offchain.NotUTF8, Detail: fmt.Sprintf("line %d (byte %d): text that is not UTF-8", t.odd.Line, t.odd.From)})
 		}
 		return result, nil
 	}

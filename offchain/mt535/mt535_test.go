@@ -71,7 +71,6 @@ func TestBad(t *testing.T) {
 		{":16S:FIN", ":16S:SUBBAL", 25, ":16S:SUBBAL", ":16S:FIN, which closes line 13"},
 		{":16S:SUBSAFE\n", "", 26, "end of the message", "closes line 12"},
 		{":16R:GENL", ":16R:FIN", 2, ":16R:FIN", "begin with :16R:GENL"},
-		{":20C::SEME//HO20261120\n", "", 10, `reference ""`, "20C::SEME"},
 		{":97A::SAFE//0123\n", "", 10, `account ""`, "97A::SAFE"},
 		{":97A::SAFE//0123", ":97A::SAFE//0123\n:97A::SAFE//4567", 10, "4567", "one safekeeping account"},
 		{"STAT//20261120", "STAT//20261320", 6, "20261320", "YYYYMMDD"},
@@ -124,6 +123,9 @@ func TestFlags(t *testing.T) {
 		{"1/ONLY", "2/LAST", []offchain.FlagCode{offchain.PageMissing}},
 		{"1/ONLY", "1/MORE", []offchain.FlagCode{offchain.PageMissing}},
 		{":28E:1/ONLY\n", "", []offchain.FlagCode{offchain.PageMissing}},
+		{":20C::SEME//HO20261120\n", "", []offchain.FlagCode{offchain.NoReference}},
+		{"{1:", "\ufeff{1:", nil},
+		{"APPLE", "\xc4PPLE", []offchain.FlagCode{offchain.NotUTF8}},
 		{"ACTI//Y", "ACTI//N", []offchain.FlagCode{offchain.ActivityDiffers}},
 	} {
 		result, err := mt535.Read(strings.NewReader(strings.ReplaceAll(good, row.from, row.to)), "s.txt")

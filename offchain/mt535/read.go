@@ -55,9 +55,8 @@ func (h header) take(f field) (err error) {
 // check says what GENL lacks, at its end.
 func (h header) check() error {
 	s := h.statement
-	if s.ID == "" || s.Account == "" || !s.AsOf.Given() {
-		return &misfit{fmt.Sprintf("reference %q, account %q, date %q", s.ID, s.Account, s.AsOf),
-			"20C::SEME, 97A::SAFE and the statement's date in GENL"}
+	if s.Account == "" || !s.AsOf.Given() {
+		return &misfit{fmt.Sprintf("account %q, date %q", s.Account, s.AsOf), "97A::SAFE and the statement's date in GENL"}
 	}
 	return nil
 }
@@ -197,5 +196,6 @@ func (m *holdings) end(path string, at offchain.Range) error {
 // finish flags what does not add up in the whole.
 func (m *holdings) finish() {
 	m.flags = append(m.flags, m.statement.CheckPage()...)
+	m.flags = append(m.flags, m.statement.CheckReference()...)
 	m.flags = append(m.flags, m.statement.CheckActivity(m.count)...)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"goodcontrol/offchain"
 )
@@ -24,9 +25,10 @@ type text struct {
 	file string
 	kind string // the message type, "535"
 	in   *bufio.Reader
-	at   int64 // offset of the next byte
-	line int64 // of the next byte, from one
-	bare bool  // the message has no envelope
+	at   int64          // offset of the next byte
+	line int64          // of the next byte, from one
+	bare bool           // the message has no envelope
+	odd  offchain.Range // the first line that is not UTF-8, if To is not zero
 }
 
 type line struct {
@@ -53,6 +55,10 @@ func (t *text) here() offchain.Range { return offchain.Range{From: t.at, To: t.a
 
 // peek is the next byte that is no space, and false at the end of the file.
 func (t *text) peek() (byte, bool, error) {
+	if mark, err := t.in.Peek(3); t.at == 0 && err == nil && string(mark) == "\ufeff" {
+		_, _ = t.in.Discard(len(mark))
+		t.at = int64(len(mark))
+	}
 	for {
 		b, err := t.in.Peek(1)
 		switch {
@@ -186,7 +192,13 @@ func (t *text) readLine() (line, error) {
 	t.at += int64(len(raw))
 	t.line++
 	at.To = t.at
-	return line{text: bytes.TrimRight(raw, "\r\n"), at: at}, nil
+	raw = bytes.TrimRight(raw, "\r\n")
+	if !utf8.Valid(raw) {
+		if raw = bytes.ToValidUTF8(raw, []byte("\ufffd")); t.odd.To == 0 {
+			t.odd = at
+		}
+	}
+	return line{text: raw, at: at}, nil
 }
 
 // endsText says whether the line ends the text of the message.
