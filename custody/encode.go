@@ -80,10 +80,12 @@ func encodable(t time.Time) bool {
 	return n != 0 && time.Unix(0, n).Equal(t)
 }
 
-// DecodeEntry reads one canonical entry from the front of b and returns what
+// DecodeEntry reads one canonical entry from the front of s and returns what
 // follows it. An encoding that AppendBinary would not have written is an error.
-func DecodeEntry(b []byte) (Entry, []byte, error) {
-	d := decoder{all: b, rest: b}
+// The entry's strings share memory with s; to keep an entry without the rest of s,
+// decode a copy of its own bytes.
+func DecodeEntry(s string) (Entry, string, error) {
+	d := decoder{whole: len(s), rest: s}
 	e := Entry{Seq: d.uint64(), Recorded: d.time()}
 	if v := d.byte(); v != entryVersion && d.err == nil {
 		d.fail("version %d, expected %d", v, entryVersion)
@@ -95,8 +97,11 @@ func DecodeEntry(b []byte) (Entry, []byte, error) {
 	for range d.count() {
 		e.Approvals = append(e.Approvals, d.string())
 	}
-	for range d.count() {
-		e.Legs = append(e.Legs, d.leg())
+	if n := d.count(); n > 0 {
+		e.Legs = make([]Leg, 0, min(n, MaxLegs))
+		for range n {
+			e.Legs = append(e.Legs, d.leg())
+		}
 	}
 	e.Reverses = Ref(d.string())
 	e.Resolves = Ref(d.string())
@@ -105,49 +110,52 @@ func DecodeEntry(b []byte) (Entry, []byte, error) {
 		e.Body = []byte(body)
 	}
 	if d.err != nil {
-		return Entry{}, nil, d.err
+		return Entry{}, "", d.err
 	}
 	return e, d.rest, nil
 }
 
 // decoder reads the canonical encoding. After the first error it returns zeros.
 type decoder struct {
-	all, rest []byte
-	err       error
+	whole int // bytes at the beginning
+	rest  string
+	err   error
 }
 
 func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
-		d.err = fmt.Errorf("entry at byte %d: %s", len(d.all)-len(d.rest), fmt.Sprintf(format, args...))
-		d.rest = nil
+		d.err = fmt.Errorf("entry at byte %d: %s", d.whole-len(d.rest), fmt.Sprintf(format, args...))
+		d.rest = ""
 	}
 }
 
-func (d *decoder) take(n uint64) []byte {
+func (d *decoder) take(n uint64) string {
 	if d.err != nil {
-		return nil
+		return ""
 	}
 	if n > uint64(len(d.rest)) {
 		d.fail("%d bytes remain, expected %d", len(d.rest), n)
-		return nil
+		return ""
 	}
-	b := d.rest[:n]
+	s := d.rest[:n]
 	d.rest = d.rest[n:]
-	return b
+	return s
 }
 
 func (d *decoder) byte() byte {
-	if b := d.take(1); b != nil {
-		return b[0]
+	if s := d.take(1); s != "" {
+		return s[0]
 	}
 	return 0
 }
 
 func (d *decoder) uint64() uint64 {
-	if b := d.take(8); b != nil {
-		return be64(b)
+	s := d.take(8)
+	if s == "" {
+		return 0
 	}
-	return 0
+	return uint64(s[7]) | uint64(s[6])<<8 | uint64(s[5])<<16 | uint64(s[4])<<24 |
+		uint64(s[3])<<32 | uint64(s[2])<<40 | uint64(s[1])<<48 | uint64(s[0])<<56
 }
 
 func (d *decoder) time() time.Time {
@@ -158,17 +166,26 @@ func (d *decoder) time() time.Time {
 	return time.Unix(0, n).UTC()
 }
 
+// uvarint reads a number in its shortest form, of at most 64 bits.
 func (d *decoder) uvarint() uint64 {
 	if d.err != nil {
 		return 0
 	}
-	n, size := binary.Uvarint(d.rest)
-	if size <= 0 || size > 1 && d.rest[size-1] == 0 {
-		d.fail("length is not a shortest-form uvarint")
-		return 0
+	var n uint64
+	for i := range min(len(d.rest), binary.MaxVarintLen64) {
+		c := d.rest[i]
+		if c >= 0x80 {
+			n |= uint64(c&0x7f) << (7 * i)
+			continue
+		}
+		if i > 0 && c == 0 || i == binary.MaxVarintLen64-1 && c > 1 {
+			break
+		}
+		d.rest = d.rest[i+1:]
+		return n | uint64(c)<<(7*i)
 	}
-	d.rest = d.rest[size:]
-	return n
+	d.fail("length is not a shortest-form uvarint")
+	return 0
 }
 
 // count reads the length of a list. Each item takes at least a byte, so a longer
@@ -182,7 +199,7 @@ func (d *decoder) count() uint64 {
 	return n
 }
 
-func (d *decoder) string() string { return string(d.take(d.uvarint())) }
+func (d *decoder) string() string { return d.take(d.uvarint()) }
 
 func (d *decoder) leg() Leg {
 	return Leg{

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -21,7 +20,7 @@ const MaxBlock = 4 << 20
 const HeaderSize = 176
 
 // blockMagic stands first in every encoded block. Its last byte is the version.
-var blockMagic = [4]byte{'G', 'C', 'B', 1}
+var blockMagic = [4]byte{'G', 'C', 'B', 2}
 
 // Header is what a block says of itself. The hash of a block is the hash of its
 // header, which binds the rest by the hash of the body.
@@ -38,7 +37,7 @@ type Header struct {
 }
 
 // Block is what one commit adds to the journal. Body is the canonical encoding of
-// cursors and entries, kept as it is stored so that it is written and hashed once;
+// entries and cursors, kept as it is stored so that it is written and hashed once;
 // Contents reads it.
 type Block struct {
 	Header
@@ -147,73 +146,86 @@ func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// line is an entry together with its canonical bytes in the block's body.
-type line struct {
-	entry custody.Entry
-	raw   []byte
-}
-
-// Contents reads the block's cursors and entries.
+// Contents reads the block's cursors and entries. Each entry has memory of its own.
 func (b Block) Contents() ([]Cursor, []custody.Entry, error) {
-	cursors, lines, err := b.lines()
+	p, err := b.parse()
 	if err != nil {
 		return nil, nil, err
 	}
-	entries := make([]custody.Entry, len(lines))
-	for i := range lines {
-		entries[i] = lines[i].entry
+	entries := make([]custody.Entry, len(p.entries))
+	for i := range entries {
+		if entries[i], _, err = custody.DecodeEntry(string(p.raw(i))); err != nil {
+			return nil, nil, err
+		}
 	}
-	return cursors, entries, nil
+	return p.cursors, entries, nil
 }
 
-func (b Block) lines() ([]Cursor, []line, error) {
-	cursors, rest, err := decodeCursors(b.Body)
-	if err != nil {
-		return nil, nil, fmt.Errorf("block %d, body byte %d: %w", b.Number, len(b.Body)-len(rest), err)
+// parsed is a block and what is in it. Its entries share the memory of one copy of
+// the body.
+type parsed struct {
+	Block
+	cursors []Cursor
+	entries []custody.Entry
+	starts  []int // of the entries in the body, and of the cursors
+}
+
+// raw is the canonical encoding of the entry with the given index.
+func (p *parsed) raw(i int) []byte { return p.Body[p.starts[i]:p.starts[i+1]] }
+
+func (b Block) parse() (*parsed, error) {
+	if uint64(b.Count) > uint64(len(b.Body)) || uint64(b.Count) > b.Size {
+		return nil, fmt.Errorf("block %d says %d entries in %d bytes of a journal of %d", b.Number, b.Count, len(b.Body), b.Size)
 	}
-	if uint64(b.Count) > uint64(len(rest)) || uint64(b.Count) > b.Size {
-		return nil, nil, fmt.Errorf("block %d says %d entries in %d bytes of a journal of %d", b.Number, b.Count, len(rest), b.Size)
-	}
-	lines := make([]line, 0, b.Count)
-	for len(rest) > 0 {
+	p := &parsed{Block: b, entries: make([]custody.Entry, 0, b.Count), starts: make([]int, 0, b.Count+1)}
+	rest := string(b.Body)
+	for range b.Count {
+		at := len(b.Body) - len(rest)
 		entry, after, err := custody.DecodeEntry(rest)
 		if err != nil {
-			return nil, nil, fmt.Errorf("block %d, body byte %d: %w", b.Number, len(b.Body)-len(rest), err)
+			return nil, fmt.Errorf("block %d, body byte %d: %w", b.Number, at, err)
 		}
-		lines = append(lines, line{entry: entry, raw: rest[:len(rest)-len(after)]})
+		p.entries, p.starts = append(p.entries, entry), append(p.starts, at)
 		rest = after
 	}
-	if len(lines) != int(b.Count) {
-		return nil, nil, fmt.Errorf("block %d says %d entries and has %d", b.Number, b.Count, len(lines))
+	at := len(b.Body) - len(rest)
+	p.starts = append(p.starts, at)
+	cursors, err := decodeCursors(b.Body[at:])
+	if err != nil {
+		return nil, fmt.Errorf("block %d, cursors at body byte %d: %w", b.Number, at, err)
 	}
-	return cursors, lines, nil
+	p.cursors = cursors
+	return p, nil
 }
 
-// decodeCursors reads the list at the front of a body and returns what follows. A
-// list that appendCursors would not have written is an error.
-func decodeCursors(b []byte) ([]Cursor, []byte, error) {
+// decodeCursors reads the list at the end of a body. A list that appendCursors
+// would not have written is an error.
+func decodeCursors(b []byte) ([]Cursor, error) {
 	n, b, err := decodeUvarint(b)
 	if err != nil {
-		return nil, b, err
+		return nil, err
 	}
 	if n > uint64(len(b)) {
-		return nil, b, fmt.Errorf("%d cursors in %d bytes", n, len(b))
+		return nil, fmt.Errorf("%d cursors in %d bytes", n, len(b))
 	}
 	var cursors []Cursor
 	for range n {
 		var source, value []byte
 		if source, b, err = decodeBytes(b); err != nil {
-			return nil, b, fmt.Errorf("source of cursor %d: %w", len(cursors)+1, err)
+			return nil, fmt.Errorf("source of cursor %d: %w", len(cursors)+1, err)
 		}
 		if value, b, err = decodeBytes(b); err != nil {
-			return nil, b, fmt.Errorf("cursor of %s: %w", source, err)
+			return nil, fmt.Errorf("cursor of %s: %w", source, err)
 		}
 		if last := len(cursors) - 1; last >= 0 && cursors[last].Source >= string(source) {
-			return nil, b, fmt.Errorf("cursor of %q stands after that of %q", source, cursors[last].Source)
+			return nil, fmt.Errorf("cursor of %q stands after that of %q", source, cursors[last].Source)
 		}
 		cursors = append(cursors, Cursor{Source: string(source), Value: value})
 	}
-	return cursors, b, nil
+	if len(b) != 0 {
+		return nil, fmt.Errorf("%d bytes behind the last cursor", len(b))
+	}
+	return cursors, nil
 }
 
 func decodeBytes(b []byte) (s, rest []byte, err error) {
@@ -244,15 +256,4 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// moved leaves the cursors that differ from those already kept.
-func moved(kept, cursors map[string][]byte) map[string][]byte {
-	out := make(map[string][]byte)
-	for source, value := range cursors {
-		if old, ok := kept[source]; !ok || !bytes.Equal(old, value) {
-			out[source] = value
-		}
-	}
-	return out
 }

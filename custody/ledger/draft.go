@@ -1,13 +1,12 @@
 package ledger
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"goodcontrol/custody"
 )
@@ -15,18 +14,25 @@ import (
 // draft is a block in the making: the changes that its entries make to a view,
 // kept beside the view until they are published. Posting and replay build the
 // same draft with the same apply; there is no other way to change a balance.
+//
+// A draft may stand on another that is being committed, and sees its changes as
+// if they were in the view.
 type draft struct {
 	view    *View
-	changed []change // in the order first touched, which is the digest's
-	index   map[key]int
-	refs    []custody.Ref          // of new entries, in order
-	numbers map[custody.Ref]uint64 // of new entries
-	records []record               // of new entries, in order
-	altered map[uint64]record      // of earlier ones, those changed
-	pending map[uint64][]custody.Leg
-	tree    tree
+	below   *draft // the draft that is being committed, or nil
+	body    []byte // of the block: canonical entries
+	starts  []int  // of the entries in body
+	changed []change
+	index   part[uint32] // of changes, by key; they stand in the order first touched
+	hashes  []uint64     // of the refs of new entries, in order
+	numbers part[uint64] // of new entries, by hash of the ref
+	links   map[uint64]link
+	pending map[uint64]waiting
+	cursors map[string][]byte
+	chains  map[string][]mark
 	seq     uint64
 	at      int64 // when the newest entry was recorded, in nanoseconds
+	now     int64 // the clock, when the newest batch joined
 }
 
 type change struct {
@@ -34,36 +40,51 @@ type change struct {
 	balance balance
 }
 
-// draft begins a draft of so many entries.
-func (v *View) draft(entries int) *draft {
-	return &draft{
-		view: v, tree: v.tree, seq: v.seq, at: v.recorded,
-		index:   make(map[key]int, 2*entries),
-		changed: make([]change, 0, 2*entries),
-		refs:    make([]custody.Ref, 0, entries),
-		numbers: make(map[custody.Ref]uint64, entries),
-		records: make([]record, 0, entries),
-		altered: make(map[uint64]record),
-		pending: make(map[uint64][]custody.Leg),
-	}
+// draft begins a draft on the view, or on a draft above it.
+func (v *View) draft(below *draft) *draft {
+	d := &draft{view: v, links: map[uint64]link{}, pending: map[uint64]waiting{}, cursors: map[string][]byte{}, chains: map[string][]mark{}}
+	d.begin(below)
+	return d
 }
 
-// apply folds one entry, whose canonical bytes are raw, into the draft. It
-// refuses what no journal may hold; after an error the draft is to be dropped.
-func (d *draft) apply(e *custody.Entry, raw []byte) error {
-	if err := e.Check(); err != nil {
-		return err
+// begin makes the draft empty, to be used again.
+func (d *draft) begin(below *draft) {
+	d.below, d.seq, d.at = below, d.view.seq, d.view.recorded
+	if below != nil {
+		d.seq, d.at = below.seq, below.at
 	}
+	d.body, d.starts, d.changed, d.hashes = nil, d.starts[:0], d.changed[:0], d.hashes[:0]
+	d.index.clear()
+	d.numbers.clear()
+	clear(d.links)
+	clear(d.pending)
+	clear(d.cursors)
+	clear(d.chains)
+}
+
+// apply folds an entry of the journal into the draft. Entry.Check has found it
+// good, and its canonical bytes begin at start of the body. After an error the
+// draft is to be dropped.
+func (d *draft) apply(ctx context.Context, e *custody.Entry, start int) error {
 	recorded := e.Recorded.UnixNano()
 	if e.Seq != d.seq+1 || recorded <= d.at {
 		return fmt.Errorf("entry %s: sequence %d at %s, expected %d after %s",
 			e.Ref, e.Seq, e.Recorded, d.seq+1, time.Unix(0, d.at).UTC())
 	}
-	if seq, ok := d.seqOf(e.Ref); ok {
+	seq, hash, err := d.seqOf(ctx, e.Ref)
+	if err != nil {
+		return err
+	}
+	if seq != 0 {
 		return fmt.Errorf("%w: %s is entry %d already", ErrRefConflict, e.Ref, seq)
 	}
-	r, err := d.link(e)
-	if err != nil {
+	return d.take(ctx, e, recorded, hash, start)
+}
+
+// take adds an entry as the next one, where hash is that of its ref. It refuses
+// what no journal may hold.
+func (d *draft) take(ctx context.Context, e *custody.Entry, recorded int64, hash uint64, start int) error {
+	if err := d.link(ctx, e); err != nil {
 		return err
 	}
 	for i := range e.Legs {
@@ -71,12 +92,12 @@ func (d *draft) apply(e *custody.Entry, raw []byte) error {
 			return fmt.Errorf("entry %s, leg %d: %w", e.Ref, i+1, err)
 		}
 	}
-	r.recorded, r.leaf = recorded, tlog.RecordHash(raw)
-	d.tree.add(r.leaf)
-	d.refs = append(d.refs, e.Ref)
-	d.numbers[e.Ref] = e.Seq
-	d.records = append(d.records, r)
-	d.seq, d.at = e.Seq, recorded
+	d.seq++
+	d.at = recorded
+	d.see(e)
+	d.hashes = append(d.hashes, hash)
+	*d.numbers.put(hash, mix(hash)) = d.seq
+	d.starts = append(d.starts, start)
 	return nil
 }
 
@@ -94,26 +115,64 @@ func (d *draft) add(l *custody.Leg) error {
 
 // balance is the balance of a key in the draft, to be changed in place.
 func (d *draft) balance(k key) *balance {
-	i, ok := d.index[k]
-	if !ok {
-		i = len(d.changed)
-		d.changed = append(d.changed, change{key: k, balance: d.view.balances[k]})
-		d.index[k] = i
+	hash := mix(uint64(k))
+	if i := d.index.find(uint64(k), hash); i != nil {
+		return &d.changed[*i].balance
 	}
-	return &d.changed[i].balance
+	c := change{key: k}
+	if below := d.below.change(k, hash); below != nil {
+		c.balance = below.balance
+	} else if b := d.view.positions.parts[hash>>56].find(uint64(k), hash); b != nil {
+		c.balance = *b
+	}
+	*d.index.put(uint64(k), hash) = uint32(len(d.changed))
+	d.changed = append(d.changed, c)
+	return &d.changed[len(d.changed)-1].balance
 }
 
-// digest is the digest of the state after the draft.
-func (d *draft) digest() [32]byte {
+// change is what the draft, if there is one, does to a key, or nil.
+func (d *draft) change(k key, hash uint64) *change {
+	if d == nil {
+		return nil
+	}
+	if i := d.index.find(uint64(k), hash); i != nil {
+		return &d.changed[*i]
+	}
+	return nil
+}
+
+// raw is the canonical encoding of an entry, from the draft or before it.
+func (d *draft) raw(ctx context.Context, seq uint64) ([]byte, error) {
+	for ; d != nil; d = d.below {
+		first := d.seq + 1 - uint64(len(d.starts))
+		if seq < first {
+			if d.below == nil {
+				return d.view.journal.raw(ctx, d.view.blockOf(seq), seq)
+			}
+			continue
+		}
+		i := int(seq - first)
+		end := len(d.body)
+		if i+1 < len(d.starts) {
+			end = d.starts[i+1]
+		}
+		return d.body[d.starts[i]:end], nil
+	}
+	return nil, fmt.Errorf("entry %d is not there", seq)
+}
+
+// digest is the digest of the state after the draft, where before is that before.
+func (d *draft) digest(before [32]byte) [32]byte {
 	const usual = 128 // bytes of a position
 	b := append(make([]byte, 0, usual*(1+len(d.changed))), "goodcontrol state 1\n"...)
-	b = append(b, d.view.head.State[:]...)
+	b = append(b, before[:]...)
 	b = binary.AppendUvarint(b, uint64(len(d.changed)))
-	for _, c := range d.changed {
-		account, asset := d.view.names(c.key)
-		b = append(b, byte(account.Type))
-		b = appendString(b, account.Name)
-		b = appendString(b, string(asset))
+	for i := range d.changed {
+		c := &d.changed[i]
+		account, asset := d.view.names.of(c.key.account()), d.view.names.of(c.key.asset())
+		b = append(b, byte(account.kind))
+		b = appendString(b, account.text)
+		b = appendString(b, asset.text)
 		b = c.balance.settled.Append(b)
 		b = c.balance.pending.Append(b)
 	}
@@ -121,43 +180,58 @@ func (d *draft) digest() [32]byte {
 }
 
 // publish makes the draft part of its view, for all readers at once, with the head
-// and the cursors of its block. The caller has made sure that the block is durable.
-func (d *draft) publish(head Head, cursors map[string][]byte) {
+// and the tree of its block. The caller has made sure that the block is durable.
+func (d *draft) publish(head Head, grown *tree) {
 	v := d.view
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	d.merge()
-	for source, value := range cursors {
+	for source, value := range d.cursors {
 		v.cursors[source] = slices.Clone(value)
 	}
+	v.tree = *grown
 	v.recorded = head.Time.UnixNano()
 	v.head = head
 	v.sizes = append(v.sizes, head.Size)
 }
 
+// cursor is a source's newest cursor, in the draft or before it.
+func (d *draft) cursor(source string) ([]byte, bool) {
+	view := d.view
+	for ; d != nil; d = d.below {
+		if value, ok := d.cursors[source]; ok {
+			return value, true
+		}
+	}
+	value, ok := view.cursors[source]
+	return value, ok
+}
+
 // merge makes the entries of the draft part of its view.
 func (d *draft) merge() {
 	v := d.view
-	for _, c := range d.changed {
-		if c.balance.isZero() {
-			delete(v.balances, c.key)
+	for i := range d.changed {
+		*v.positions.put(uint64(d.changed[i].key)) = d.changed[i].balance
+	}
+	for i, hash := range d.hashes {
+		*v.refs.put(hash) = v.seq + 1 + uint64(i)
+	}
+	for seq, l := range d.links {
+		if l == (link{}) {
+			delete(v.links, seq)
 		} else {
-			v.balances[c.key] = c.balance
+			v.links[seq] = l
 		}
 	}
-	for i, ref := range d.refs {
-		v.refs[ref] = v.seq + 1 + uint64(i)
-	}
-	v.records = append(v.records, d.records...)
-	for seq, r := range d.altered {
-		v.records[seq-1] = r
-	}
-	for seq, legs := range d.pending {
-		if legs == nil {
+	for seq, w := range d.pending {
+		if w.legs == nil {
 			delete(v.pending, seq)
 		} else {
-			v.pending[seq] = legs
+			v.pending[seq] = w
 		}
 	}
-	v.tree, v.seq, v.recorded = d.tree, d.seq, d.at
+	for chain, marks := range d.chains {
+		v.chains[chain] = append(v.chains[chain], marks...)
+	}
+	v.seq, v.recorded = d.seq, d.at
 }

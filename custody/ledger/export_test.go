@@ -1,9 +1,9 @@
 package ledger
 
 import (
-	"golang.org/x/mod/sumdb/tlog"
+	"context"
 
-	"goodcontrol/custody"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // RootOf is the root of a tree over records, which the tree has taken one by one.
@@ -15,41 +15,49 @@ func RootOf(records [][]byte) ([32]byte, error) {
 	return t.root()
 }
 
-// Fold is a view and the entries to fold into it.
+// Fold is a view and the blocks to fold into it.
 type Fold struct {
-	view    *View
-	entries []custody.Entry
-	raws    [][]byte
+	view   *View
+	blocks []*verifiedBlock
+	next   int
 }
 
-// NewFold takes the entries of blocks, decoded.
+// NewFold takes blocks, decoded and verified by themselves.
 func NewFold(blocks []Block) (*Fold, error) {
-	f := &Fold{view: newView()}
+	f := &Fold{}
 	for _, b := range blocks {
-		_, lines, err := b.lines()
+		p, err := b.parse()
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range lines {
-			f.entries = append(f.entries, l.entry)
-			f.raws = append(f.raws, l.raw)
+		v, err := p.verify()
+		if err != nil {
+			return nil, err
 		}
+		f.blocks = append(f.blocks, v)
 	}
 	return f, nil
 }
 
-// Apply folds the entries into an empty view in batches: checked, balanced,
-// numbered, added up, hashed into the tree, digested and published.
-func (f *Fold) Apply(size int) error {
-	f.view = newView()
-	for at := 0; at < len(f.entries); at += size {
-		d := f.view.draft(size)
-		for i := at; i < min(at+size, len(f.entries)); i++ {
-			if err := d.apply(&f.entries[i], f.raws[i]); err != nil {
-				return err
-			}
+// Begin folds the first n blocks into an empty view.
+func (f *Fold) Begin(n int) error {
+	f.view, f.next = newView(NewMemory()), 0
+	return f.Apply(n)
+}
+
+// Apply folds the next n blocks: refs, links, numbers, sums, digest, and publishes
+// them. The tree is not made.
+func (f *Fold) Apply(n int) error {
+	d := f.view.draft(nil)
+	for _, b := range f.blocks[f.next : f.next+n] {
+		if err := d.fold(context.Background(), b, len(b.entries)); err != nil {
+			return err
 		}
-		d.publish(Head{Size: d.seq, State: d.digest(), Time: f.entries[min(at+size, len(f.entries))-1].Recorded}, nil)
+		if d.digest(f.view.head.State) != b.State {
+			return errEnough
+		}
+		d.publish(b.head, &tree{})
 	}
+	f.next += n
 	return nil
 }

@@ -3,8 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
-
-	"golang.org/x/mod/sumdb/tlog"
+	"strings"
 
 	"goodcontrol/custody"
 )
@@ -24,123 +23,182 @@ import (
 // The pending legs of reversals and resolutions belong to the entry they lead to,
 // and are never resolved by themselves.
 
-// record is what is known of a posted entry without reading the journal. Entries
-// are named by their numbers, and 0 is none.
-type record struct {
-	recorded   int64     // in nanoseconds
-	leaf       tlog.Hash // of its canonical encoding, in the tree
-	resolves   uint64    // the entry that it resolves
-	reversal   bool      // whether it reverses another
-	reversedBy uint64    // the entry that takes it back
-	resolvedBy uint64    // the entry that resolves it and was not reversed
+// link is what is known of a posted entry that has a link, or that a link leads
+// to, without reading the journal. Entries are named by their numbers, and 0 is
+// none.
+type link struct {
+	resolves   uint64 // the entry that it resolves
+	reversal   bool   // whether it reverses another
+	reversedBy uint64 // the entry that takes it back
+	resolvedBy uint64 // the entry that resolves it and was not reversed
 }
 
-// seqOf is the number of the entry with the given ref, in the draft or before.
-func (d *draft) seqOf(ref custody.Ref) (uint64, bool) {
-	if seq, ok := d.numbers[ref]; ok {
-		return seq, true
-	}
-	seq, ok := d.view.refs[ref]
-	return seq, ok
+// waiting is an entry whose pending legs wait to be resolved.
+type waiting struct {
+	ref  custody.Ref
+	legs []custody.Leg // nil when it waits no longer
 }
 
-// record is what is known of the entry with the given number, in the draft or
-// before.
-func (d *draft) record(seq uint64) record {
-	if before := d.view.seq; seq > before {
-		return d.records[seq-before-1]
+// own gives what waits its own memory, since an entry may share that of a block.
+func (w waiting) own() waiting {
+	w.ref = custody.Ref(strings.Clone(string(w.ref)))
+	for i := range w.legs {
+		l := &w.legs[i]
+		l.Account.Name, l.Asset = strings.Clone(l.Account.Name), custody.AssetID(strings.Clone(string(l.Asset)))
 	}
-	if r, ok := d.altered[seq]; ok {
-		return r
-	}
-	return d.view.records[seq-1]
+	return w
 }
 
-// alter changes what is known of an entry.
-func (d *draft) alter(seq uint64, r record) {
-	if before := d.view.seq; seq > before {
-		d.records[seq-before-1] = r
-		return
+// seqOf is the number of the entry with the given ref, in the draft or before, and
+// 0 if there is none; then hash is where it would stand. Only hashes of refs are
+// kept, so what is found under one is read and compared.
+func (d *draft) seqOf(ctx context.Context, ref custody.Ref) (seq, hash uint64, err error) {
+	for try := uint64(0); ; try++ {
+		hash = hashText(string(ref), 0, try)
+		seq = d.numbered(hash)
+		if seq == 0 {
+			return 0, hash, nil
+		}
+		if d.waits(seq).ref == ref {
+			return seq, hash, nil
+		}
+		e, err := d.entry(ctx, seq)
+		if err != nil {
+			return 0, 0, err
+		}
+		if e.Ref == ref {
+			return seq, hash, nil
+		}
 	}
-	d.altered[seq] = r
 }
 
-// pendingOf are the pending legs of an entry as long as they wait to be resolved.
-func (d *draft) pendingOf(seq uint64) []custody.Leg {
-	if legs, ok := d.pending[seq]; ok {
-		return legs
+// numbered is the number of the entry whose ref has the given hash, or 0.
+func (d *draft) numbered(hash uint64) uint64 {
+	view, mixed := d.view, mix(hash)
+	for ; d != nil; d = d.below {
+		if seq := d.numbers.find(hash, mixed); seq != nil {
+			return *seq
+		}
 	}
-	return d.view.pending[seq]
+	if seq := view.refs.parts[mixed>>56].find(hash, mixed); seq != nil {
+		return *seq
+	}
+	return 0
 }
 
-// link follows e's link, if it has one, and gives its own part of e's record.
-func (d *draft) link(e *custody.Entry) (record, error) {
+// entry reads an entry from the draft or before it.
+func (d *draft) entry(ctx context.Context, seq uint64) (custody.Entry, error) {
+	raw, err := d.raw(ctx, seq)
+	if err != nil {
+		return custody.Entry{}, err
+	}
+	e, _, err := custody.DecodeEntry(string(raw))
+	return e, err
+}
+
+// linkOf is what is known of the links of an entry.
+func (d *draft) linkOf(seq uint64) link {
+	view := d.view
+	for ; d != nil; d = d.below {
+		if l, ok := d.links[seq]; ok {
+			return l
+		}
+	}
+	return view.links[seq]
+}
+
+// waits is an entry as long as it waits to be resolved.
+func (d *draft) waits(seq uint64) waiting {
+	view := d.view
+	for ; d != nil; d = d.below {
+		if w, ok := d.pending[seq]; ok {
+			return w
+		}
+	}
+	return view.pending[seq]
+}
+
+// link follows e's link, if it has one, and keeps what later entries have to know
+// of e.
+func (d *draft) link(ctx context.Context, e *custody.Entry) error {
+	seq := d.seq + 1
 	switch {
 	case e.Reverses != "":
-		return record{reversal: true}, d.reverse(e)
+		d.links[seq] = link{reversal: true}
+		return d.reverse(ctx, e, seq)
 	case e.Resolves != "":
-		seq, err := d.resolve(e)
-		return record{resolves: seq}, err
+		return d.resolve(ctx, e, seq)
 	}
 	if legs := pendingLegs(e.Legs); legs != nil {
-		d.pending[e.Seq] = legs
-	}
-	return record{}, nil
-}
-
-// reverse marks the entry that e takes back.
-func (d *draft) reverse(e *custody.Entry) error {
-	seq, ok := d.seqOf(e.Reverses)
-	if !ok {
-		return fmt.Errorf("entry %s: %w: it reverses %s, which does not exist", e.Ref, ErrReversal, e.Reverses)
-	}
-	r := d.record(seq)
-	switch {
-	case r.reversedBy != 0:
-		return fmt.Errorf("entry %s: %w: it reverses %s, which entry %d has reversed", e.Ref, ErrReversal, e.Reverses, r.reversedBy)
-	case r.reversal:
-		return fmt.Errorf("entry %s: %w: it reverses %s, which is a reversal itself", e.Ref, ErrReversal, e.Reverses)
-	case r.resolvedBy != 0:
-		return fmt.Errorf("entry %s: %w: it reverses %s, which entry %d has resolved", e.Ref, ErrReversal, e.Reverses, r.resolvedBy)
-	}
-	r.reversedBy = e.Seq
-	d.alter(seq, r)
-	d.pending[seq] = nil
-	if r.resolves != 0 {
-		again := d.record(r.resolves)
-		again.resolvedBy = 0
-		d.alter(r.resolves, again)
-		d.pending[r.resolves] = pendingLegs(e.Legs)
+		d.pending[seq] = waiting{e.Ref, legs}.own()
 	}
 	return nil
 }
 
-// resolve marks the entry whose pending legs e takes back, and gives its number.
-func (d *draft) resolve(e *custody.Entry) (uint64, error) {
-	seq, ok := d.seqOf(e.Resolves)
-	if !ok {
-		return 0, fmt.Errorf("entry %s: %w: it resolves %s, which does not exist", e.Ref, ErrResolution, e.Resolves)
+// reverse marks the entry that e, as entry by, takes back. Together their legs must
+// come to nothing.
+func (d *draft) reverse(ctx context.Context, e *custody.Entry, by uint64) error {
+	seq, _, err := d.seqOf(ctx, e.Reverses)
+	if err != nil {
+		return fmt.Errorf("entry %s reverses %s: %w", e.Ref, e.Reverses, err)
 	}
-	r := d.record(seq)
-	legs := d.pendingOf(seq)
+	if seq == 0 {
+		return fmt.Errorf("entry %s: %w: it reverses %s, which does not exist", e.Ref, ErrReversal, e.Reverses)
+	}
+	l := d.linkOf(seq)
 	switch {
-	case r.resolvedBy != 0:
-		return 0, fmt.Errorf("entry %s: %w: it resolves %s, which entry %d has resolved", e.Ref, ErrResolution, e.Resolves, r.resolvedBy)
-	case r.reversedBy != 0:
-		return 0, fmt.Errorf("entry %s: %w: it resolves %s, which entry %d has reversed", e.Ref, ErrResolution, e.Resolves, r.reversedBy)
-	case legs == nil:
-		return 0, fmt.Errorf("entry %s: %w: it resolves %s, which has no pending legs of its own", e.Ref, ErrResolution, e.Resolves)
+	case l.reversedBy != 0:
+		return fmt.Errorf("entry %s: %w: it reverses %s, which entry %d has reversed", e.Ref, ErrReversal, e.Reverses, l.reversedBy)
+	case l.reversal:
+		return fmt.Errorf("entry %s: %w: it reverses %s, which is a reversal itself", e.Ref, ErrReversal, e.Reverses)
+	case l.resolvedBy != 0:
+		return fmt.Errorf("entry %s: %w: it reverses %s, which entry %d has resolved", e.Ref, ErrReversal, e.Reverses, l.resolvedBy)
 	}
-	if left, err := remainder(legs, pendingLegs(e.Legs)); err != nil {
-		return 0, fmt.Errorf("entry %s: %w: it resolves %s and %w", e.Ref, ErrResolution, e.Resolves, err)
-	} else if left != nil {
-		return 0, fmt.Errorf("entry %s: %w: it resolves %s and leaves %s %s %s at %s",
-			e.Ref, ErrResolution, e.Resolves, left.Amount, left.Asset, left.Layer, left.Account)
+	original, err := d.entry(ctx, seq)
+	if err != nil {
+		return fmt.Errorf("entry %s reverses %s: %w", e.Ref, e.Reverses, err)
 	}
-	r.resolvedBy = e.Seq
-	d.alter(seq, r)
-	d.pending[seq] = nil
-	return seq, nil
+	if err := nothingLeft(original.Legs, e.Legs); err != nil {
+		return fmt.Errorf("entry %s: %w: it reverses %s and %w", e.Ref, ErrReversal, e.Reverses, err)
+	}
+	l.reversedBy = by
+	d.links[seq] = l
+	d.pending[seq] = waiting{}
+	if l.resolves != 0 {
+		again := d.linkOf(l.resolves)
+		again.resolvedBy = 0
+		d.links[l.resolves] = again
+		d.pending[l.resolves] = waiting{original.Resolves, pendingLegs(e.Legs)}.own()
+	}
+	return nil
+}
+
+// resolve marks the entry whose pending legs e, as entry by, takes back.
+func (d *draft) resolve(ctx context.Context, e *custody.Entry, by uint64) error {
+	seq, _, err := d.seqOf(ctx, e.Resolves)
+	if err != nil {
+		return fmt.Errorf("entry %s resolves %s: %w", e.Ref, e.Resolves, err)
+	}
+	if seq == 0 {
+		return fmt.Errorf("entry %s: %w: it resolves %s, which does not exist", e.Ref, ErrResolution, e.Resolves)
+	}
+	l, waits := d.linkOf(seq), d.waits(seq)
+	switch {
+	case l.resolvedBy != 0:
+		return fmt.Errorf("entry %s: %w: it resolves %s, which entry %d has resolved", e.Ref, ErrResolution, e.Resolves, l.resolvedBy)
+	case l.reversedBy != 0:
+		return fmt.Errorf("entry %s: %w: it resolves %s, which entry %d has reversed", e.Ref, ErrResolution, e.Resolves, l.reversedBy)
+	case waits.legs == nil:
+		return fmt.Errorf("entry %s: %w: it resolves %s, which has no pending legs of its own", e.Ref, ErrResolution, e.Resolves)
+	}
+	if err := nothingLeft(waits.legs, pendingLegs(e.Legs)); err != nil {
+		return fmt.Errorf("entry %s: %w: it resolves %s and %w", e.Ref, ErrResolution, e.Resolves, err)
+	}
+	l.resolvedBy = by
+	d.links[seq] = l
+	d.links[by] = link{resolves: seq}
+	d.pending[seq] = waiting{}
+	return nil
 }
 
 func pendingLegs(legs []custody.Leg) (pending []custody.Leg) {
@@ -152,43 +210,22 @@ func pendingLegs(legs []custody.Leg) (pending []custody.Leg) {
 	return pending
 }
 
-// mirrors holds a reversal against what it reverses: together their legs must
-// come to nothing. Whether there is such an entry is for apply to say.
-func (p *batch) mirrors(ctx context.Context, e *custody.Entry) error {
-	seq, ok := p.seqOf(e.Reverses)
-	if e.Reverses == "" || !ok {
-		return nil
-	}
-	original, err := p.entry(ctx, seq)
-	if err != nil {
-		return fmt.Errorf("entry %s reverses %s: %w", e.Ref, e.Reverses, err)
-	}
-	if left, err := remainder(original.Legs, e.Legs); err != nil {
-		return fmt.Errorf("entry %s: %w: it reverses %s and %w", e.Ref, ErrReversal, e.Reverses, err)
-	} else if left != nil {
-		return fmt.Errorf("entry %s: %w: it reverses %s and leaves %s %s %s at %s",
-			e.Ref, ErrReversal, e.Reverses, left.Amount, left.Asset, left.Layer, left.Account)
-	}
-	return nil
-}
-
-// remainder adds up two lists of legs, and gives one sum that is not zero, or nil
-// if there is none.
-func remainder(legs, back []custody.Leg) (*custody.Leg, error) {
+// nothingLeft says what is left of legs when others take them back.
+func nothingLeft(legs, back []custody.Leg) error {
 	var sums []custody.Leg
 	for _, some := range [][]custody.Leg{legs, back} {
 		for _, l := range some {
 			if err := addLeg(&sums, l); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	for i := range sums {
-		if !sums[i].Amount.IsZero() {
-			return &sums[i], nil
+	for _, left := range sums {
+		if !left.Amount.IsZero() {
+			return fmt.Errorf("leaves %s %s %s at %s", left.Amount, left.Asset, left.Layer, left.Account)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // addLeg adds a leg to the sum of its account, asset and layer. Entries have a

@@ -23,15 +23,15 @@ type Tree struct {
 func ReadTree(ctx context.Context, j Journal, size uint64) (*Tree, error) {
 	t := &Tree{}
 	err := j.Read(ctx, 1, func(b Block) error {
-		_, lines, err := b.lines()
+		p, err := b.parse()
 		if err != nil {
 			return err
 		}
-		for i := range lines {
+		for i := range p.entries {
 			if uint64(t.size) == size {
 				return errEnough
 			}
-			if err := t.add(lines[i].raw); err != nil {
+			if err := t.add(p.raw(i)); err != nil {
 				return err
 			}
 		}

@@ -2,9 +2,9 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"goodcontrol/custody"
@@ -48,7 +48,7 @@ func (b *Books) AsOfTime(ctx context.Context, at time.Time) (*View, error) {
 // newest block in the journal, until fn returns an error, which it then returns
 // as it is. Zero begins with the first entry.
 func (b *Books) Entries(ctx context.Context, afterSeq uint64, fn func(custody.Entry) error) error {
-	return b.journal.Read(ctx, b.blockOf(afterSeq+1), func(block Block) error {
+	return b.journal.Read(ctx, b.live.blockAfter(afterSeq), func(block Block) error {
 		_, entries, err := block.Contents()
 		if err != nil {
 			return err
@@ -65,38 +65,85 @@ func (b *Books) Entries(ctx context.Context, afterSeq uint64, fn func(custody.En
 	})
 }
 
+// blockAfter is the number of the block that holds the entry behind the given one,
+// or would hold it next.
+func (v *View) blockAfter(seq uint64) uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.blockOf(seq + 1)
+}
+
 // EntryByRef reads the entry posted under ref, and says whether there is one.
 func (b *Books) EntryByRef(ctx context.Context, ref custody.Ref) (custody.Entry, bool, error) {
-	b.live.mu.RLock()
-	seq, ok := b.live.refs[ref]
-	b.live.mu.RUnlock()
-	if !ok {
-		return custody.Entry{}, false, nil
+	for try := uint64(0); ; try++ {
+		seq, ok := b.live.numbered(hashText(string(ref), 0, try))
+		if !ok {
+			return custody.Entry{}, false, nil
+		}
+		e, err := b.live.entry(ctx, seq)
+		if err != nil || e.Ref == ref {
+			return e, err == nil, err
+		}
 	}
-	e, err := b.entry(ctx, seq)
-	return e, err == nil, err
+}
+
+// numbered is the number of the entry whose ref has the given hash.
+func (v *View) numbered(hash uint64) (uint64, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if seq := v.refs.find(hash); seq != nil {
+		return *seq, true
+	}
+	return 0, false
 }
 
 // entry reads one entry that is known to be posted.
-func (b *Books) entry(ctx context.Context, seq uint64) (custody.Entry, error) {
-	var found custody.Entry
-	err := b.Entries(ctx, seq-1, func(e custody.Entry) error {
-		found = e
-		return errEnough
-	})
-	switch {
-	case err != nil && !errors.Is(err, errEnough):
-		return custody.Entry{}, fmt.Errorf("reading entry %d: %w", seq, err)
-	case found.Seq != seq:
-		return custody.Entry{}, fmt.Errorf("reading entry %d: the journal gave %d", seq, found.Seq)
+func (v *View) entry(ctx context.Context, seq uint64) (custody.Entry, error) {
+	v.mu.RLock()
+	block := v.blockOf(seq)
+	v.mu.RUnlock()
+	raw, err := v.journal.raw(ctx, block, seq)
+	if err != nil {
+		return custody.Entry{}, err
 	}
-	return found, nil
+	e, _, err := custody.DecodeEntry(string(raw))
+	return e, err
 }
 
 // blockOf is the number of the block that holds the entry, or would hold it next.
-func (b *Books) blockOf(seq uint64) uint64 {
-	b.live.mu.RLock()
-	defer b.live.mu.RUnlock()
-	i, _ := slices.BinarySearch(b.live.sizes, seq)
+func (v *View) blockOf(seq uint64) uint64 {
+	i, _ := slices.BinarySearch(v.sizes, seq)
 	return uint64(i) + 1
+}
+
+// mark says that entry seq was the first to speak of a chain's block, or of one
+// beyond it.
+type mark struct{ block, seq uint64 }
+
+// see notes how far the chain has been seen that an entry speaks of, which is the
+// draft's newest.
+func (d *draft) see(e *custody.Entry) {
+	chain, block := e.Evidence.Chain, e.Evidence.Block
+	if chain == "" || block <= d.seen(chain).block {
+		return
+	}
+	marks, ok := d.chains[chain]
+	if !ok {
+		chain = strings.Clone(chain)
+	}
+	d.chains[chain] = append(marks, mark{block, d.seq})
+}
+
+// seen is the last mark of a chain, in the draft or before.
+func (d *draft) seen(chain string) mark {
+	view := d.view
+	for ; d != nil; d = d.below {
+		if marks := d.chains[chain]; len(marks) > 0 {
+			return marks[len(marks)-1]
+		}
+	}
+	if marks := view.chains[chain]; len(marks) > 0 {
+		return marks[len(marks)-1]
+	}
+	return mark{}
 }

@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Replay folds the whole journal and holds each block against the fold: the chain
 // of hashes, the root of the tree, the digest of the positions, and every rule
 // that an entry has to keep. The first block that does not fit is an error.
 func Replay(ctx context.Context, j Journal) (*View, error) {
-	v := newView()
-	if err := j.Read(ctx, 1, v.follow); err != nil {
+	v := newView(j)
+	if err := v.catchUp(ctx, j); err != nil {
 		return nil, fmt.Errorf("replaying the journal: %w", err)
 	}
 	head, err := j.Head(ctx)
@@ -25,44 +27,128 @@ func Replay(ctx context.Context, j Journal) (*View, error) {
 	return v, nil
 }
 
-// follow folds the next block.
-func (v *View) follow(b Block) error {
-	if err := v.head.Check(b); err != nil {
-		return err
-	}
-	cursors, lines, err := b.lines()
-	if err != nil {
-		return err
-	}
-	d := v.draft(len(lines))
-	for i := range lines {
-		if err := d.apply(&lines[i].entry, lines[i].raw); err != nil {
-			return fmt.Errorf("block %d: %w", b.Number, err)
+// catchUp folds the blocks behind the view's head.
+func (v *View) catchUp(ctx context.Context, j Journal) error {
+	d := v.draft(nil)
+	return verified(ctx, j, v.head.Number+1, func(p *verifiedBlock) error { return v.follow(ctx, d, p) })
+}
+
+// verifiedBlock is a block of which everything is known to be right that can be
+// known from it alone.
+type verifiedBlock struct {
+	*parsed
+	head   Head
+	leaves []tlog.Hash // of its entries, in the tree
+}
+
+func (p *parsed) verify() (*verifiedBlock, error) {
+	b := &verifiedBlock{parsed: p, head: p.Block.Head(), leaves: make([]tlog.Hash, len(p.entries))}
+	for i := range p.entries {
+		if err := p.entries[i].Check(); err != nil {
+			return nil, fmt.Errorf("block %d: %w", p.Number, err)
 		}
+		b.leaves[i] = tlog.RecordHash(p.raw(i))
 	}
-	if made := b.Time.UnixNano(); len(lines) > 0 && made != d.at {
-		return fmt.Errorf("block %d is of %s, its last entry of %s", b.Number, b.Time, time.Unix(0, d.at).UTC())
+	if made, n := p.Time, len(p.entries); n > 0 && !made.Equal(p.entries[n-1].Recorded) {
+		return nil, fmt.Errorf("block %d is of %s, its last entry of %s", p.Number, made, p.entries[n-1].Recorded)
 	}
-	root, err := d.tree.root()
+	return b, nil
+}
+
+// BlockError says which block of a journal does not hold: the one at Place, where 1
+// is the first that is read of a whole journal.
+type BlockError struct {
+	Place uint64
+	Err   error
+}
+
+func (e *BlockError) Error() string { return e.Err.Error() }
+func (e *BlockError) Unwrap() error { return e.Err }
+
+// verified reads blocks and verifies each by itself, while fn, which is called with
+// them in order, is at work on those before.
+func verified(ctx context.Context, j Journal, from uint64, fn func(*verifiedBlock) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	blocks, failed := make(chan *verifiedBlock, 4), make(chan error, 1)
+	defer func() { // it must not outlive the call
+		stop()
+		for range blocks {
+		}
+	}()
+	go func() {
+		defer close(blocks)
+		at := from
+		err := j.Read(ctx, from, func(b Block) error {
+			p, err := b.parse()
+			if err != nil {
+				return err
+			}
+			v, err := p.verify()
+			if err != nil {
+				return err
+			}
+			at++
+			select {
+			case blocks <- v:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		if err != nil {
+			err = &BlockError{at, err}
+		}
+		failed <- err
+	}()
+	at := from
+	for b := range blocks {
+		if err := fn(b); err != nil {
+			return &BlockError{at, err}
+		}
+		at++
+	}
+	return <-failed
+}
+
+// follow folds the next block, in a draft that is used again and again.
+func (v *View) follow(ctx context.Context, d *draft, b *verifiedBlock) error {
+	if err := v.head.Check(b.Block); err != nil {
+		return err
+	}
+	grown := v.tree
+	if err := d.fold(ctx, b, len(b.entries)); err != nil {
+		return err
+	}
+	for _, leaf := range b.leaves {
+		grown.add(leaf)
+	}
+	root, err := grown.root()
 	if err != nil {
 		return fmt.Errorf("block %d: %w", b.Number, err)
 	}
 	if root != b.Root {
 		return fmt.Errorf("block %d says root %x, its entries give %x", b.Number, b.Root, root)
 	}
-	if state := d.digest(); state != b.State {
+	if state := d.digest(v.head.State); state != b.State {
 		return fmt.Errorf("block %d says state %x, its entries give %x", b.Number, b.State, state)
 	}
-	d.publish(b.Head(), cursorMap(cursors))
+	d.publish(b.head, &grown)
 	return nil
 }
 
-func cursorMap(cursors []Cursor) map[string][]byte {
-	m := make(map[string][]byte, len(cursors))
-	for _, c := range cursors {
-		m[c.Source] = c.Value
+// fold begins the draft anew with the block's cursors and its first n entries.
+func (d *draft) fold(ctx context.Context, b *verifiedBlock, n int) error {
+	d.begin(nil)
+	d.body = b.Body
+	for _, c := range b.cursors {
+		d.cursors[c.Source] = c.Value
 	}
-	return m
+	for i := range b.entries[:n] {
+		if err := d.apply(ctx, &b.entries[i], b.starts[i]); err != nil {
+			return fmt.Errorf("block %d: %w", b.Number, err)
+		}
+	}
+	return nil
 }
 
 // errEnough ends a reading that has what it wanted.
@@ -72,23 +158,18 @@ var errEnough = errors.New("enough")
 // and when it was recorded. Blocks are verified as in Replay, but for the last if
 // only a part of it is wanted.
 func viewUntil(ctx context.Context, j Journal, wanted func(seq uint64, recorded time.Time) bool) (*View, error) {
-	v := newView()
-	err := j.Read(ctx, 1, func(b Block) error {
+	v := newView(j)
+	d := v.draft(nil)
+	err := verified(ctx, j, 1, func(b *verifiedBlock) error {
 		if wanted(b.Size, b.Time) { // which are those of its last entry, if it has any
-			return v.follow(b)
+			return v.follow(ctx, d, b)
 		}
-		_, lines, err := b.lines()
-		if err != nil {
+		n := 0
+		for n < len(b.entries) && wanted(b.entries[n].Seq, b.entries[n].Recorded) {
+			n++
+		}
+		if err := d.fold(ctx, b, n); err != nil {
 			return err
-		}
-		d := v.draft(len(lines))
-		for i := range lines {
-			if e := &lines[i].entry; !wanted(e.Seq, e.Recorded) {
-				break
-			}
-			if err := d.apply(&lines[i].entry, lines[i].raw); err != nil {
-				return fmt.Errorf("block %d: %w", b.Number, err)
-			}
 		}
 		d.merge()
 		return errEnough

@@ -18,77 +18,70 @@ import (
 // block. It costs a block its own changes, however many positions there are, and
 // two folds agree in it only if they agreed after every block before.
 type View struct {
-	// mu lets readers in beside the one goroutine that posts. That goroutine
-	// alone changes the fields below, and so reads them without it.
-	mu       sync.RWMutex
-	accounts names[custody.Account]
-	assets   names[custody.AssetID]
-	balances map[key]balance          // without those that are zero in both layers
-	refs     map[custody.Ref]uint64   // the number of each entry
-	records  []record                 // by number, from the first
-	pending  map[uint64][]custody.Leg // by number, of entries that wait to be resolved
-	cursors  map[string][]byte
-	sizes    []uint64 // by block, from the first: entries up to and with it
-	tree     tree
-	head     Head
-	seq      uint64 // newest entry; head.Size except within a block
-	recorded int64  // when it was recorded, or its block made, in nanoseconds
+	// mu lets readers in beside the one goroutine at a time that posts. It alone
+	// changes the fields below, and so reads them without it.
+	mu        sync.RWMutex
+	names     names
+	positions table[balance] // by key
+	refs      table[uint64]  // the number of each entry, by hash of its ref
+	links     map[uint64]link
+	pending   map[uint64]waiting // by number
+	cursors   map[string][]byte
+	sizes     []uint64          // by block, from the first: entries up to and with it
+	chains    map[string][]mark // how far each chain had been seen
+	tree      tree
+	head      Head
+	seq       uint64 // newest entry; head.Size except within a block
+	recorded  int64  // when it was recorded, or its block made, in nanoseconds
+	journal   *reader
 }
 
-// key is the number of an account in the upper half, of an asset in the lower: a
-// map of such keys to plain numbers has nothing for the garbage collector to
-// follow.
+// key is the number of an account in the upper half, of an asset in the lower.
 type key uint64
+
+func (k key) account() uint32 { return uint32(k >> 32) }
+func (k key) asset() uint32   { return uint32(k) }
 
 type balance struct{ settled, pending custody.Amount }
 
 func (b balance) isZero() bool { return b == balance{} }
 
-// names gives each name a small number, in the order of first use.
-type names[T comparable] struct {
-	number map[T]uint32
-	list   []T
-}
-
-func (n *names[T]) add(name T) uint32 {
-	number := uint32(len(n.list))
-	n.number[name] = number
-	n.list = append(n.list, name)
-	return number
-}
-
-func newView() *View {
+func newView(j Journal) *View {
 	return &View{
-		accounts: names[custody.Account]{number: make(map[custody.Account]uint32)},
-		assets:   names[custody.AssetID]{number: make(map[custody.AssetID]uint32)},
-		balances: make(map[key]balance),
-		refs:     make(map[custody.Ref]uint64),
-		pending:  make(map[uint64][]custody.Leg),
-		cursors:  make(map[string][]byte),
+		links:   make(map[uint64]link),
+		pending: make(map[uint64]waiting),
+		cursors: make(map[string][]byte),
+		chains:  make(map[string][]mark),
+		journal: &reader{journal: j},
 	}
 }
 
 // key finds or gives the numbers of an account and an asset. A number given to a
 // batch that is refused later stays unused, and harms nothing.
 func (v *View) key(account custody.Account, asset custody.AssetID) key {
-	a, knownAccount := v.accounts.number[account]
-	s, knownAsset := v.assets.number[asset]
-	if !knownAccount || !knownAsset {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		if !knownAccount {
-			a = v.accounts.add(account)
-		}
-		if !knownAsset {
-			s = v.assets.add(asset)
-		}
+	a := v.names.number(account.Name, account.Type)
+	s := v.names.last.number
+	if v.names.last.text != string(asset) {
+		s = v.names.number(string(asset), 0)
 	}
+	if a == 0 || s == 0 {
+		v.mu.Lock()
+		if a == 0 {
+			a = v.names.add(account.Name, account.Type)
+		}
+		if s == 0 {
+			s = v.names.add(string(asset), 0)
+		}
+		v.mu.Unlock()
+	}
+	v.names.last.text, v.names.last.number = v.names.of(s).text, s
 	return key(a)<<32 | key(s)
 }
 
-// names is the account and asset of a key.
-func (v *View) names(k key) (custody.Account, custody.AssetID) {
-	return v.accounts.list[k>>32], v.assets.list[uint32(k)]
+// keyOf is the key of an account and an asset, if both have numbers.
+func (v *View) keyOf(account custody.Account, asset custody.AssetID) (key, bool) {
+	a, s := v.names.number(account.Name, account.Type), v.names.number(string(asset), 0)
+	return key(a)<<32 | key(s), a != 0 && s != 0
 }
 
 // Head is where the journal ended when the view was made. For a view within a
@@ -112,11 +105,10 @@ func (v *View) Position(account custody.Account, asset custody.AssetID) custody.
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	p := custody.Position{Account: account, Asset: asset}
-	a, knownAccount := v.accounts.number[account]
-	s, knownAsset := v.assets.number[asset]
-	if knownAccount && knownAsset {
-		b := v.balances[key(a)<<32|key(s)]
-		p.Settled, p.Pending = b.settled, b.pending
+	if k, ok := v.keyOf(account, asset); ok {
+		if b := v.positions.find(uint64(k)); b != nil {
+			p.Settled, p.Pending = b.settled, b.pending
+		}
 	}
 	return p
 }
@@ -125,11 +117,12 @@ func (v *View) Position(account custody.Account, asset custody.AssetID) custody.
 // (type, then name) and asset.
 func (v *View) Positions() []custody.Position {
 	v.mu.RLock()
-	out := make([]custody.Position, 0, len(v.balances))
-	for k, b := range v.balances {
-		account, asset := v.names(k)
-		out = append(out, custody.Position{Account: account, Asset: asset, Settled: b.settled, Pending: b.pending})
-	}
+	out := make([]custody.Position, 0, v.positions.len())
+	v.positions.each(func(k uint64, b *balance) {
+		if !b.isZero() {
+			out = append(out, v.position(key(k), *b))
+		}
+	})
 	v.mu.RUnlock()
 	slices.SortFunc(out, func(a, b custody.Position) int {
 		return cmp.Or(
@@ -139,6 +132,14 @@ func (v *View) Positions() []custody.Position {
 		)
 	})
 	return out
+}
+
+// position names a balance.
+func (v *View) position(k key, b balance) custody.Position {
+	return custody.Position{
+		Account: v.names.of(k.account()).account(), Asset: custody.AssetID(v.names.of(k.asset()).text),
+		Settled: b.settled, Pending: b.pending,
+	}
 }
 
 // Total is one line of the trial balance.

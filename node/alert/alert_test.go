@@ -34,7 +34,7 @@ func (j *journal) post(t rapid.TB, set *alert.Set, at time.Time, events ...alert
 			t.Fatal(err)
 		}
 		encoded, _ := e.AppendBinary(nil)
-		e, _, err = custody.DecodeEntry(encoded)
+		e, _, err = custody.DecodeEntry(string(encoded))
 		if err != nil {
 			t.Fatal(err)
 		}

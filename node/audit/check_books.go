@@ -18,10 +18,7 @@ import (
 )
 
 // sealedJournal is a journal that nothing can be added to: the blocks of a package.
-type sealedJournal struct {
-	blocks []ledger.Block
-	at     int // the block that was read last, from 0
-}
+type sealedJournal struct{ blocks []ledger.Block }
 
 var _ ledger.Journal = (*sealedJournal)(nil)
 
@@ -41,7 +38,6 @@ func (j *sealedJournal) Append(context.Context, ledger.Block) error {
 // Read calls fn for each block from the given number.
 func (j *sealedJournal) Read(ctx context.Context, from uint64, fn func(ledger.Block) error) error {
 	for i := int(max(from, 1)) - 1; i < len(j.blocks); i++ {
-		j.at = i
 		if err := errors.Join(ctx.Err(), fn(j.blocks[i])); err != nil {
 			return err
 		}
@@ -60,6 +56,9 @@ func (j *sealedJournal) fold(ctx context.Context, heads []chainHead) (*ledger.Vi
 		_, entries, err := b.Contents()
 		for i := 0; err == nil && i < len(entries); i++ {
 			err = r.apply(entries[i])
+		}
+		if err != nil {
+			err = &ledger.BlockError{Place: b.Number, Err: err}
 		}
 		return err
 	})
@@ -89,7 +88,11 @@ func (v *verifier) checkJournal() outcome {
 	}
 	view, r, err := j.fold(context.Background(), v.manifest.Chains)
 	if err != nil {
-		o.passed, o.fail = j.at, failf(f.name, j.at+1, "%s", err)
+		row := len(lines)
+		if bad := (*ledger.BlockError)(nil); errors.As(err, &bad) {
+			row = int(bad.Place)
+		}
+		o.passed, o.fail = row-1, failf(f.name, row, "%s", err)
 		return o
 	}
 	o.passed = len(lines)

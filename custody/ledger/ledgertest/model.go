@@ -44,11 +44,15 @@ func (n naive) find(ref custody.Ref) *custody.Entry {
 // post is what Books.Post should do: the copy with the batch in it, or an error.
 func (n naive) post(cursors map[string][]byte, batch []custody.Entry) (naive, []uint64, error) {
 	n = n.copy()
+	if !slices.ContainsFunc(batch, func(e custody.Entry) bool { return !balanced(e) }) {
+		return n.take(cursors, batch)
+	}
+	return n, nil, errRefused
+}
+
+func (n naive) take(cursors map[string][]byte, batch []custody.Entry) (naive, []uint64, error) {
 	var seqs []uint64
 	for _, e := range batch {
-		if !balanced(e) {
-			return n, nil, errRefused
-		}
 		if old := n.find(e.Ref); old != nil {
 			if fmt.Sprint(old.Kind, old.Legs, old.Reverses, old.Resolves) != fmt.Sprint(e.Kind, e.Legs, e.Reverses, e.Resolves) {
 				return n, nil, ledger.ErrRefConflict
