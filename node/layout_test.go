@@ -37,6 +37,7 @@ var layout = map[string]row{
 	"offchain":     {"custody", "a reader that knows the books could make a statement agree with them"},
 	"offchain/*":   {"custody offchain offchain/isoxml", "one folder per format; isoxml is the XML reading that they share"},
 	"reserve":      {"custody", "the rule must give the same answer for the same books for ever"},
+	"reserve/*":    {"custody reserve", "what explains or prints a figure takes it from the rule and computes none itself"},
 
 	"keys":   {"", "a party trusts nobody, least of all the node"},
 	"keys/*": {"keys keys/*", "a party trusts nobody, least of all the node"},
