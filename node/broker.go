@@ -24,7 +24,7 @@ var _ api.Broker = (*Node)(nil)
 // picture; the journal has the rest, and positions are asked of it as of a moment.
 func (n *Node) at(at api.AsOf) (*picture, error) {
 	if !at.Now() {
-		return nil, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: this can be answered for now only; positions can be asked for as of any sequence or time", at)
+		return nil, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: this can be answered for now only; positions, the reserve and control can be asked for as of any sequence or time", at)
 	}
 	return n.picture.Load(), nil
 }
@@ -98,8 +98,8 @@ func summary(p *picture, i int) api.ReserveSummary {
 }
 
 // Reserve is one population's computation.
-func (n *Node) Reserve(_ context.Context, at api.AsOf, population api.Population) (api.Reserve, error) {
-	p, err := n.at(at)
+func (n *Node) Reserve(ctx context.Context, at api.AsOf, population api.Population) (api.Reserve, error) {
+	p, err := n.ofLines(ctx, at)
 	if err != nil {
 		return api.Reserve{}, err
 	}
@@ -116,11 +116,13 @@ func (n *Node) reserveOf(p *picture, i int) api.Reserve {
 	r := s.Report(cents)
 	out := api.Reserve{
 		Head: p.headOf(), Population: api.Population(s.Params.Population), ReserveSummary: summary(p, i),
-		TotalCredits: r.TotalCredits, AggregateDebitItems: r.AggregateDebitItems, DebitReduction: r.DebitReduction, TotalDebits: r.TotalDebits,
+		NetCapitalMethod: string(r.NetCapitalMethod), Frequency: string(r.Frequency), RulePack: r.RulePack,
+		DebitReductionRate: r.DebitReductionRate, CoveredByCustomer: r.CustomerExcessDebits, RequiredOnDeposit: r.Required, EligibleOnDeposit: "0.00",
+		MinimumDeposit: "0.00", MaximumWithdrawal: "0.00", TotalCredits: r.TotalCredits, AggregateDebitItems: r.AggregateDebitItems, DebitReduction: r.DebitReduction, TotalDebits: r.TotalDebits,
 		ExcessCredits: r.ExcessCredits, ExcessDebits: r.ExcessDebits, Deposits: []api.Deposit{}, Ineligible: []api.Ineligible{},
 	}
 	for _, l := range r.Lines {
-		line := api.ReserveLine{Item: l.Item.String(), Caption: l.Caption, Side: string(l.Side), Amount: l.Amount, Citation: l.Citation, Drivers: []api.Driver{}}
+		line := api.ReserveLine{Item: l.Item.String(), Caption: l.Caption, Side: string(l.Side), Amount: l.Amount, Citation: l.Citation, Box: l.Box, Drivers: []api.Driver{}}
 		for _, d := range drivers {
 			if d.Item == l.Item {
 				line.Drivers = append(line.Drivers, api.Driver{Item: l.Item.String(), Account: d.Account.String(), Asset: string(d.Asset), Amount: dollars(d.Amount)})
@@ -131,6 +133,7 @@ func (n *Node) reserveOf(p *picture, i int) api.Reserve {
 	if s.Funding == nil {
 		return out
 	}
+	out.EligibleOnDeposit = dollars(s.Funding.Eligible)
 	out.MinimumDeposit, out.MaximumWithdrawal = dollars(s.Funding.MinimumDeposit), dollars(s.Funding.MaximumWithdrawal)
 	for _, d := range s.Funding.Deposits {
 		out.Deposits = append(out.Deposits, api.Deposit{Kind: kindOf(d.Asset), Account: d.Account, Asset: d.Asset, Amount: dollars(d.Amount), Counts: dollars(d.Counted)})
@@ -173,8 +176,8 @@ func (n *Node) Ready(context.Context) []string {
 }
 
 // Control lists possession or control by asset.
-func (n *Node) Control(_ context.Context, q api.ListQuery) (api.Page[api.ControlLine], error) {
-	p, err := n.at(q.At)
+func (n *Node) Control(ctx context.Context, q api.ListQuery) (api.Page[api.ControlLine], error) {
+	p, err := n.ofLines(ctx, q.At)
 	if err != nil {
 		return api.Page[api.ControlLine]{}, err
 	}

@@ -42,7 +42,7 @@ var layout = map[string]row{
 	"keys":   {"", "a party trusts nobody, least of all the node"},
 	"keys/*": {"keys keys/*", "a party trusts nobody, least of all the node"},
 
-	"node":        {"custody custody/* chainwatch chainwatch/* offchain offchain/* reserve keys keys/wire keys/session node/*", "the joining; never a share, and never the test world"},
+	"node":        {"custody custody/* chainwatch chainwatch/* offchain offchain/* reserve reserve/* keys keys/wire keys/session node/*", "the joining; never a share, and never the test world"},
 	"node/store":  {"custody custody/ledger", "storage must not interpret what it stores"},
 	"node/alert":  {"custody reserve", "telling must not be able to act"},
 	"node/audit":  {"custody custody/ledger reserve chainwatch/evm", "what is exported is checked with the same code, and nothing else of ours"},

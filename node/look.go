@@ -32,11 +32,14 @@ type picture struct {
 	deposits   [2]reserve.Deposits
 	due        [2]time.Time // when a deposit is due, if one is
 	drivers    [2][]reserve.Driver
-	control    []reserve.SecurityControl
-	breaks     []custody.Break
-	inputs     map[string]input
-	finals     map[string]chainwatch.BlockID
-	halted     error
+	// plain is what the drivers are from; empty where they are those of the picture
+	// before.
+	plain   reserve.Books
+	control []reserve.SecurityControl
+	breaks  []custody.Break
+	inputs  map[string]input
+	finals  map[string]chainwatch.BlockID
+	halted  error
 
 	positions    []custody.Position
 	holdings     []custody.Holding
@@ -71,7 +74,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 
 	maps.Copy(p.inputs, n.pricesHeard())
 	findings := reserve.Findings{Unknown: append(p.stale(now), n.stalePrices(now)...)}
-	if err := n.compute(p, now); err != nil {
+	if err := n.compute(f, p, n.picture.Load()); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
 	}
 	if p.control, err = f.lines.Control(); err != nil {
@@ -135,16 +138,17 @@ func (n *Node) whole(id custody.AssetID, amount custody.Amount) string {
 	return amount.String()
 }
 
-// compute makes both computations as of now, from the running sums; and from the
-// positions, which gives the accounts behind each line and holds the sums to account.
-func (n *Node) compute(p *picture, now time.Time) error {
-	day := reserve.DateOf(now, n.rule.Schedule.Place)
+// compute makes both computations as of the picture's moment, from the running sums;
+// and from the positions, which gives the accounts behind each line and holds the sums
+// to account. The latter is not made anew where no line differs from the last picture's.
+func (n *Node) compute(f *fold, p, last *picture) error {
+	day := reserve.DateOf(p.at, n.rule.Schedule.Place)
 	pack, err := n.rules.At(day)
 	if err != nil {
 		return err
 	}
 	basis := reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks}
-	running, err := n.fold.lines.Books(basis)
+	running, err := f.lines.Books(basis)
 	if err != nil {
 		return err
 	}
@@ -160,17 +164,17 @@ func (n *Node) compute(p *picture, now time.Time) error {
 		return err
 	}
 	p.statements = []reserve.Statement{customer, pab}
-	p.due = [2]time.Time{n.dueSince(customer), n.dueSince(pab)}
+	p.due = [2]time.Time{f.dueSince(customer), f.dueSince(pab)}
 	p.deposits = [2]reserve.Deposits{running.Customer.Deposits, running.PAB.Deposits}
-	if last := n.picture.Load(); last != nil && sameLines(last.statements, p.statements) {
+	if last != nil && sameLines(last.statements, p.statements) {
 		p.drivers = last.drivers
 		return nil
 	}
-	plain, err := reserve.FromPositions(reserve.Inputs{Basis: basis, Assets: n.lookup, Positions: p.positions, Prices: n.fold.lines.Prices(), Opened: n.fold.lines.Opened()})
+	plain, err := reserve.FromPositions(reserve.Inputs{Basis: basis, Assets: n.lookup, Positions: p.positions, Prices: f.lines.Prices(), Opened: f.lines.Opened()})
 	if err != nil {
 		return err
 	}
-	p.drivers = [2][]reserve.Driver{plain.Customer.Drivers, plain.PAB.Drivers}
+	p.drivers, p.plain = [2][]reserve.Driver{plain.Customer.Drivers, plain.PAB.Drivers}, plain
 	for i, want := range []reserve.LineItems{plain.Customer.Items, plain.PAB.Items} {
 		if !sameItems(p.statements[i].Items, want) {
 			return errors.New("reserve: the running sums and the positions give different lines")

@@ -214,13 +214,18 @@ type fold struct {
 
 // refold folds the whole journal.
 func (n *Node) refold(ctx context.Context) (*fold, error) {
-	lines, err := reserve.NewTracker(n.lookup, n.rule.Schedule.Place)
+	f, err := n.newFold()
 	if err != nil {
 		return nil, err
 	}
-	f := &fold{settle: settle.New(), lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{}}
 	err = n.books.Entries(ctx, 0, func(e custody.Entry) error { return errors.Join(f.mean(e), f.keep(e)) })
 	return f, err
+}
+
+// newFold has folded nothing.
+func (n *Node) newFold() (*fold, error) {
+	lines, err := reserve.NewTracker(n.lookup, n.rule.Schedule.Place)
+	return &fold{settle: settle.New(), lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{}}, err
 }
 
 // mean folds entries into what later observations mean. They need not be in the

@@ -130,7 +130,7 @@ func (n *Node) reserveConditions(p *picture, s reserve.Statement, drivers []rese
 	var all []alert.Condition
 	from, to := n.wireAccounts(s.Params.Population)
 	if short, is := reserve.ShortfallOf(s, drivers, p.at, from, to); is {
-		short.Deadline = n.dueSince(s)
+		short.Deadline = n.fold.dueSince(s)
 		short.SecondsLeft = int64(short.Deadline.Sub(p.at) / time.Second)
 		all = append(all, alert.Condition{
 			Key: shortfallKey(s), Kind: alert.ReserveShortfall, Deadline: short.Deadline,
@@ -161,8 +161,8 @@ func shortfallKey(s reserve.Statement) string {
 
 // dueSince is when the deposit for a shortfall is due. One that stands since an
 // earlier day is due when it was due then: a later computation does not move it.
-func (n *Node) dueSince(s reserve.Statement) time.Time {
-	for _, a := range n.fold.alerts.Open() {
+func (f *fold) dueSince(s reserve.Statement) time.Time {
+	for _, a := range f.alerts.Open() {
 		var before reserve.Shortfall
 		if a.Key != shortfallKey(s) || json.Unmarshal(a.Data, &before) != nil {
 			continue

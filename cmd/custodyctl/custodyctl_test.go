@@ -74,6 +74,10 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"status", "--url", "http://127.0.0.1:1"}, exitUnknown, "127.0.0.1:1"},
 		{[]string{"export", "audit", "--url", "http://127.0.0.1:1", "-o", filepath.Join(t.TempDir(), "x.zip")}, exitUnknown, "127.0.0.1:1"},
 		{[]string{"export", "audit"}, exitBadUse, "out"},
+		{[]string{"explain"}, exitBadUse, "arg"},
+		{[]string{"explain", "reserve", "item1", "--url", "http://127.0.0.1:1"}, exitUnknown, "127.0.0.1:1"},
+		{[]string{"diff", "reserve", "item1"}, exitBadUse, "from"},
+		{[]string{"diff", "reserve", "item1", "--from", "1", "--url", "http://127.0.0.1:1"}, exitUnknown, "127.0.0.1:1"},
 		{[]string{"demo", "--run", "some"}, exitBadUse, "some"},
 
 		{[]string{"verify", "nowhere.zip"}, exitBadUse, "nowhere.zip"},

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func urlFlag(c *cobra.Command) *string {
 }
 
 // ask gets an answer of the node. A node that cannot be reached is unknown: it says
-// nothing about what it keeps.
+// nothing about what it keeps. A question that it cannot read is bad use.
 func ask(ctx context.Context, url, path string) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(url, "/")+path, nil)
 	if err != nil {
@@ -43,6 +44,10 @@ func ask(ctx context.Context, url, path string) (io.ReadCloser, error) {
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096)) // for the message only
+		switch response.StatusCode {
+		case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+			return nil, fmt.Errorf("%s%s: %s: %s", url, path, response.Status, strings.TrimSpace(string(text)))
+		}
 		return nil, &answer{exitUnknown, fmt.Sprintf("%s%s: %s: %s", url, path, response.Status, strings.TrimSpace(string(text)))}
 	}
 	return response.Body, nil
@@ -127,12 +132,16 @@ func tokenCommand() *cobra.Command {
 func exportCommand() *cobra.Command {
 	c := &cobra.Command{Use: "export", Short: "write what leaves the house"}
 	audit := &cobra.Command{Use: "audit", Short: "the auditor's package, to be checked with verify", Args: cobra.NoArgs}
-	url := urlFlag(audit)
+	node := urlFlag(audit)
 	asOf := audit.Flags().String("as-of", "now", "the moment of the package")
 	out := audit.Flags().StringP("out", "o", "", "the file to write")
 	_ = audit.MarkFlagRequired("out") // the flag is there
 	audit.RunE = func(c *cobra.Command, _ []string) error {
-		body, err := ask(c.Context(), *url, "/v1/audit/package?as_of="+*asOf)
+		at, err := momentOf(*asOf)
+		if err != nil {
+			return err
+		}
+		body, err := ask(c.Context(), *node, "/v1/audit/package?as_of="+url.QueryEscape(at))
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 // its code; any other is an internal error, whose text only the node's log gets.
 type Broker interface {
 	Overview
+	Explainer
 	Books
 	Requests
 	Tail

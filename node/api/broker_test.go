@@ -175,6 +175,18 @@ func (m *memory) Alerts(_ context.Context, q api.AlertQuery) (api.Page[api.Alert
 	return api.Cut(m.head(), all, func(a api.Alert) string { return a.ID }, q.ListQuery), nil
 }
 
+func (m *memory) Explain(_ context.Context, q api.ExplainQuery) (api.Explanation, error) {
+	if q.Line == "nonsense" {
+		return api.Explanation{}, api.Errorf(api.CodeInvalid, "line %q", q.Line)
+	}
+	return api.Explanation{Head: m.head(), Line: q.Line, Unit: "USD", Term: fullTerm()}, nil
+}
+
+func (m *memory) Diff(_ context.Context, q api.DiffQuery) (api.Difference, error) {
+	from, to := api.Moved{Head: api.Head{Seq: q.From.Seq}, Figure: "0.00"}, api.Moved{Head: m.head(), Figure: "1250.00"}
+	return api.Difference{Line: q.Line, Unit: "USD", From: from, To: to, Term: fullTerm()}, nil
+}
+
 func (m *memory) Control(_ context.Context, q api.ListQuery) (api.Page[api.ControlLine], error) {
 	return api.Cut(m.head(), m.picture.Control, func(c api.ControlLine) string { return c.Asset }, q), nil
 }

@@ -74,12 +74,25 @@ func fullReserve() api.Reserve {
 	return api.Reserve{
 		Head: api.Head{AsOf: morning, Seq: 3}, ReserveSummary: fullStatus().Reserves.Customer,
 		TotalCredits: "1250.00", AggregateDebitItems: "0.00", DebitReduction: "0.00", TotalDebits: "0.00", ExcessCredits: "1250.00", ExcessDebits: "0.00",
-		MinimumDeposit: "250.00", MaximumWithdrawal: "0.00",
+		NetCapitalMethod: "alternative", Frequency: "daily", RulePack: "2026-06-30", DebitReductionRate: "0.02", CoveredByCustomer: "0.00",
+		RequiredOnDeposit: "1250.00", EligibleOnDeposit: "1000.00", MinimumDeposit: "250.00", MaximumWithdrawal: "0.00",
 		Lines: []api.ReserveLine{{
 			Item: "1", Caption: "Free credit balances and other credit balances in customers' security accounts", Side: "credit", Amount: "1250.00",
-			Citation: "17 CFR 240.15c3-3a, Item 1", Drivers: []api.Driver{{Account: "for:customer.cash:alice", Asset: "iso4217:USD", Amount: "1250.00"}},
+			Citation: "17 CFR 240.15c3-3a, Item 1", Box: "4340", Drivers: []api.Driver{{Account: "for:customer.cash:alice", Asset: "iso4217:USD", Amount: "1250.00"}},
 		}},
 		Deposits:   []api.Deposit{{Kind: "cash", Account: "at:bank.reserve.customer:bank:FNB:9", Asset: "iso4217:USD", Amount: "1000.00", Counts: "1000.00"}},
 		Ineligible: []api.Ineligible{{Account: "at:chain.reserve:" + place, Asset: usdc, Amount: "500.000000", Reason: "digital currency is not cash nor a qualified security"}},
 	}
+}
+
+// fullTerm is a figure down to the entry behind it.
+func fullTerm() api.Term {
+	point := api.EntryPoint{
+		Seq: 3, Ref: "statement/ab/812", Kind: "cash.credit", Recorded: morning, Effective: morning, Actor: "settle", Approvals: []string{"ann"},
+		Evidence: custody.Evidence{File: "ab", From: 812, To: 1301},
+	}
+	entry := api.Term{Kind: "entry", Name: "statement/ab/812", Amount: "1250.00", Quantity: "1250", Price: "1", Entry: &point}
+	position := api.Term{Kind: "position", Name: "for:customer.cash:alice of iso4217:USD", Caption: "USD", Amount: "1250.00", Quantity: "1250", Price: "1", Terms: []api.Term{entry}}
+	account := api.Term{Kind: "account", Name: "for:customer.cash:alice of iso4217:USD", Amount: "1250.00", Terms: []api.Term{position}}
+	return api.Term{Kind: "line", Name: "item1", Caption: "Free credit balances", Citation: "17 CFR 240.15c3-3a item 1", Amount: "1250.00", Terms: []api.Term{account}}
 }

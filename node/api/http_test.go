@@ -75,6 +75,7 @@ func TestWireForms(t *testing.T) {
 		"status": "/v1/status", "reserve": "/v1/reserve/customer", "control": "/v1/control", "positions": "/v1/positions",
 		"breaks": "/v1/breaks?as_of=now", "wallets": "/v1/wallets", "addresses": "/v1/wallets/w1/addresses", "withdrawals": "/v1/withdrawals",
 		"withdrawal": "/v1/withdrawals/wd1", "approvals": "/v1/approvals", "alerts": "/v1/alerts", "journal": "/v1/journal?limit=3",
+		"explain": "/v1/explain?line=reserve/customer/item1", "diff": "/v1/diff?line=reserve/customer/item1&from=2",
 		"livez": "/livez", "readyz": "/readyz",
 	} {
 		w := get(h, path)

@@ -35,6 +35,7 @@ func (s *Server) register(mux *http.ServeMux, o Options) error {
 	config.DefaultFormat = "application/json"
 	api := humago.New(mux, config)
 	s.registerReads(api)
+	s.registerExplain(api)
 	s.registerWrites(api)
 	s.registerArchive(api)
 	s.registerHealth(api)

@@ -117,12 +117,19 @@ type Reserve struct {
 	Head
 	Population Population `json:"population" enum:"customer,pab"`
 	ReserveSummary
+	NetCapitalMethod    string        `json:"net_capital_method" enum:"basic,alternative"`
+	Frequency           string        `json:"frequency" enum:"weekly,daily,monthly"`
+	RulePack            string        `json:"rule_pack"`
 	TotalCredits        string        `json:"total_credits"`
 	AggregateDebitItems string        `json:"aggregate_debit_items"`
+	DebitReductionRate  string        `json:"debit_reduction_rate"`
 	DebitReduction      string        `json:"debit_reduction"`
 	TotalDebits         string        `json:"total_debits"`
 	ExcessCredits       string        `json:"excess_credits_over_debits"`
 	ExcessDebits        string        `json:"excess_debits_over_credits"`
+	CoveredByCustomer   string        `json:"covered_by_customer_excess_debits" doc:"In a PAB computation, 15c3-3(e)(4)"`
+	RequiredOnDeposit   string        `json:"required_on_deposit"`
+	EligibleOnDeposit   string        `json:"eligible_on_deposit"`
 	MinimumDeposit      string        `json:"minimum_deposit"`
 	MaximumWithdrawal   string        `json:"maximum_withdrawal"`
 	Lines               []ReserveLine `json:"lines" nullable:"false"`
@@ -137,6 +144,7 @@ type ReserveLine struct {
 	Side     string   `json:"side" enum:"credit,debit"`
 	Amount   string   `json:"amount"`
 	Citation string   `json:"citation" example:"17 CFR 240.15c3-3a, Item 1"`
+	Box      string   `json:"focus_box,omitempty" doc:"Its code on Form X-17A-5 Part II"`
 	Drivers  []Driver `json:"drivers" nullable:"false" doc:"The accounts that make it, the largest first"`
 }
 

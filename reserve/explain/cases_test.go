@@ -181,10 +181,10 @@ func TestNotFromHere(t *testing.T) {
 	b.post(b.basis.AsOf, b.leg("for:customer.cash:bob USD 100"), b.leg("at:bank.operating:a USD 100"))
 	term, err := b.known().Explain(b.line("reserve item1"))
 	b.ok(err)
-	if err := term.Fill(nil); err == nil || !strings.Contains(err.Error(), "entries add up to 0") {
+	if err := term.Fill(nil, nil); err == nil || !strings.Contains(err.Error(), "entries add up to 0") {
 		t.Errorf("a position without a history: %v", err)
 	}
-	b.ok(term.Fill(b.histories(term.Positions(), 0, 1, 0)))
+	b.ok(term.Fill(b.histories(term.Positions(), 0, 1, 0), nil))
 	term.Terms[0].Amount = decimal.New(99, 0)
 	if err := term.Check(); err == nil {
 		t.Error("terms that do not add up pass")

@@ -61,9 +61,10 @@ type Term struct {
 	// figure, negative where owing is what counts. Both are set for a position and
 	// for what makes it.
 	Quantity, Price decimal.NullDecimal
-	// Entry is what made a position, for a term of an entry.
-	Entry *Posting
-	Terms []Term
+	// Entry is what made a position, for a term of an entry; PricedBy what gave the
+	// price of a position, where that is an entry of the journal.
+	Entry, PricedBy *Posting
+	Terms           []Term
 
 	at *place // of a position
 }
@@ -183,9 +184,10 @@ func (t *Term) Positions() map[reserve.Key]bool {
 	return keys
 }
 
-// Fill puts the entries under each position. A history that does not add up to the
-// position is an error: the figure would have come from somewhere else.
-func (t *Term) Fill(histories map[reserve.Key]*History) error {
+// Fill puts the entries under each position, and beside it what gave its price. A
+// history that does not add up to the position is an error: the figure would have come
+// from somewhere else.
+func (t *Term) Fill(histories map[reserve.Key]*History, prices map[custody.AssetID]Posting) error {
 	var failed error
 	t.positions(func(p *Term) {
 		if failed != nil {
@@ -196,8 +198,8 @@ func (t *Term) Fill(histories map[reserve.Key]*History) error {
 			h = &History{}
 		}
 		p.Terms = p.at.entries(*h)
-		if len(p.Terms) == 0 {
-			p.Terms = nil
+		if by, found := prices[p.at.asset.ID]; found && p.at.priced {
+			p.PricedBy = &by
 		}
 		sum := decimal.Zero
 		for _, x := range p.Terms {

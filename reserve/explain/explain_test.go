@@ -174,7 +174,7 @@ func (b *books) explain(m moment, line explain.Line, keep int) explain.Term {
 	term, err := m.Explain(line)
 	b.ok(err)
 	term.Limit(keep)
-	b.ok(term.Fill(b.histories(term.Positions(), 0, m.seq, keep)))
+	b.ok(term.Fill(b.histories(term.Positions(), 0, m.seq, keep), nil))
 	b.ok(term.Check())
 	return term
 }
@@ -184,7 +184,7 @@ func (b *books) diff(from, to moment, line explain.Line, keep int) explain.Term 
 	term, err := explain.Diff(from.State, to.State, line)
 	b.ok(err)
 	term.Limit(keep)
-	b.ok(term.Fill(b.histories(term.Positions(), from.seq, to.seq, keep)))
+	b.ok(term.Fill(b.histories(term.Positions(), from.seq, to.seq, keep), nil))
 	b.ok(term.Check())
 	return term
 }

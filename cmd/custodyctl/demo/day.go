@@ -115,8 +115,15 @@ func playShortfall(ctx context.Context, w *world) (facts, error) {
 	if err := w.position(ctx, forClient("alice"), shares, "1000", "0"); err != nil {
 		return nil, err
 	}
+	amount, from, err := w.explained(ctx, "reserve shortfall")
+	if err != nil {
+		return nil, err
+	}
+	if amount != short.Shortfall || len(from) != 3 { // two clients' wires and what was in the special account
+		return nil, fmt.Errorf("the shortfall is explained as %s by %+v, expected %s by three lines of bank statements", amount, from, short.Shortfall)
+	}
 	return facts{
-		"required": short.Required, "eligible": short.Eligible, "shortfall": short.Shortfall, "deadline": short.Deadline, "seconds_left": short.SecondsLeft,
+		"explained": from, "required": short.Required, "eligible": short.Eligible, "shortfall": short.Shortfall, "deadline": short.Deadline, "seconds_left": short.SecondsLeft,
 		"drivers": short.Drivers, "proposed_wire": short.ProposedWire, "alert": heard.ID, "severity": heard.Severity, "alice_shares": "1000 AAPL at DTC",
 	}, nil
 }

@@ -31,7 +31,7 @@ func story() []step {
 		{"deposits", "Deposits on chain are positions in the block that holds them, and settled when it is final", playDeposits, []string{
 			"curl -s $API/v1/positions"}},
 		{"shortfall", "Shares and client cash arrive by file; the requirement moves; the bank balance is too small", playShortfall, []string{
-			"curl -s $API/v1/reserve/customer", "curl -s '$API/v1/alerts?kind=reserve.shortfall'"}},
+			"curl -s '$API/v1/alerts?kind=reserve.shortfall'", "custodyctl explain reserve shortfall --url $API"}},
 		{"funded", "The bank's next file shows the deposit: COMPLIANT", playFunded, []string{
 			"curl -s $API/v1/reserve/customer"}},
 		{"theft", "Two corrupted signers send coins away without an approved withdrawal: CONTROL-DEFICIT at once", playTheft, []string{

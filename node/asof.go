@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"goodcontrol/custody"
+	"goodcontrol/node/api"
+)
+
+// moment is a point of the journal that a question is about: its newest entry then,
+// and the time of which an answer is true.
+type moment struct {
+	seq uint64
+	at  time.Time
+}
+
+// replay folds the journal up to what was known at a moment. What holds now is made
+// again as well: the fold of the node itself belongs to the goroutine that writes.
+func (n *Node) replay(ctx context.Context, at api.AsOf) (*fold, moment, error) {
+	m := moment{at: at.Time}
+	switch p := n.picture.Load(); {
+	case at.Now():
+		at.Seq, m.at = p.head.Size, p.at
+	case at.Chain != "":
+		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: expected now, a sequence or a time", at)
+	case at.Seq > p.head.Size:
+		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal ends at %d", at, p.head.Size)
+	case at.Time.After(n.now()):
+		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s has not come yet", at)
+	}
+	f, err := n.newFold()
+	if err != nil {
+		return nil, moment{}, err
+	}
+	var recorded time.Time
+	err = n.books.Entries(ctx, 0, func(e custody.Entry) error {
+		if at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time) {
+			return errEnough
+		}
+		m.seq, recorded = e.Seq, e.Recorded
+		return errors.Join(f.mean(e), f.keep(e))
+	})
+	switch {
+	case err != nil && !errors.Is(err, errEnough):
+		return nil, moment{}, fmt.Errorf("folding the journal as of %s: %w", at, err)
+	case m.seq == 0:
+		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal was empty", at)
+	case m.at.IsZero():
+		m.at = recorded
+	}
+	return f, m, nil
+}
+
+// replayed is the picture of a moment as far as the journal alone gives it: positions,
+// both computations, possession or control. It has no verdict, since how fresh the
+// inputs were is not in the journal.
+func (n *Node) replayed(ctx context.Context, at api.AsOf) (*picture, *fold, error) {
+	f, m, err := n.replay(ctx, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &picture{at: m.at, positions: f.lines.Positions()}
+	p.head.Size = m.seq
+	if p.control, err = f.lines.Control(); err != nil {
+		return nil, nil, api.Errorf(api.CodeConflict, "possession or control as of %s cannot be known: %v", at, err)
+	}
+	if err := n.compute(f, p, nil); err != nil {
+		return nil, nil, api.Errorf(api.CodeConflict, "the reserve as of %s cannot be known: %v", at, err)
+	}
+	return p, f, nil
+}
+
+// ofLines is the picture for a question about the reserve or possession or control,
+// which the journal can answer as of any moment.
+func (n *Node) ofLines(ctx context.Context, at api.AsOf) (*picture, error) {
+	if at.Now() {
+		return n.picture.Load(), nil
+	}
+	p, _, err := n.replayed(ctx, at)
+	return p, err
+}
