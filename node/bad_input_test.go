@@ -45,6 +45,8 @@ func TestConfigFile(t *testing.T) {
 		{"token without layout", edit(", layout: usdc-v2.2", ""), []string{"erc20:", "a token needs a layout"}},
 		{"unknown layout", edit("usdc-v2.2", "usdc-v9"), []string{"usdc-v9", "usdc-v2.2"}},
 		{"unknown format", edit("format: camt.053", "format: camt.099"), []string{"bank:FEB", "camt.099", "mt535"}},
+		{"csv without a layout", edit("format: camt.053", "format: csv"), []string{"bank:FEB", "csv needs a layout"}},
+		{"layout of no use", edit("max_age: 36h", "max_age: 36h\n    layout: l.yaml"), []string{"bank:FEB", "camt.053 has no layout"}},
 		{"no age", edit("max_age: 36h", "max_age: 0s"), []string{"bank:FEB", "max_age"}},
 		{"not a duration", edit("max_age: 36h", "max_age: soon"), []string{"line 14", "soon"}},
 		{"unknown class", edit("class: cash", "class: money"), []string{"money"}},

@@ -18,6 +18,7 @@ import (
 	"goodcontrol/custody"
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/access"
+	"goodcontrol/offchain/layout"
 	"goodcontrol/reserve"
 )
 
@@ -95,7 +96,12 @@ type LocationConfig struct {
 type InboxConfig struct {
 	Source string `yaml:"source"`
 	Folder string `yaml:"folder"`
-	Format string `yaml:"format"` // bai2, camt.053, mt535, semt.002; or prices, see offchain/pricefile
+	// Format is bai2, camt.053, mt535 or semt.002; csv or dtc-position, which are read
+	// by a layout; or prices, see offchain/pricefile.
+	Format string `yaml:"format"`
+	// Layout is the file that says where fields stand in a csv or a dtc-position. A
+	// dtc-position without one is read by the neutral layout of offchain/layout.
+	Layout string `yaml:"layout"`
 	// MaxAge is how old the newest statement may be before the status is UNKNOWN; of
 	// prices, how old each may be on which a figure depends.
 	MaxAge time.Duration `yaml:"max_age"`
@@ -178,7 +184,7 @@ func tokenMistyped(id custody.AssetID) bool {
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy}
 	for i := range c.Inboxes {
-		paths = append(paths, &c.Inboxes[i].Folder)
+		paths = append(paths, &c.Inboxes[i].Folder, &c.Inboxes[i].Layout)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -246,6 +252,12 @@ func (c Config) checkOffchain() []error {
 		sources[in.Source] = true
 		if !slices.Contains(readerNames(), in.Format) {
 			all = append(all, fmt.Errorf("inboxes: %s: format %q, expected one of %q", in.Source, in.Format, readerNames()))
+		}
+		switch byLayout := in.Format == layout.CSV || in.Format == layout.Position; {
+		case in.Layout != "" && !byLayout:
+			all = append(all, fmt.Errorf("inboxes: %s: format %s has no layout", in.Source, in.Format))
+		case in.Layout == "" && in.Format == layout.CSV:
+			all = append(all, fmt.Errorf("inboxes: %s: format csv needs a layout", in.Source))
 		}
 		if in.MaxAge <= 0 || in.Folder == "" {
 			all = append(all, fmt.Errorf("inboxes: %s: expected a folder and a max_age such as 36h", in.Source))

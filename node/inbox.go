@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/bai2"
 	"goodcontrol/offchain/camt"
+	"goodcontrol/offchain/layout"
 	"goodcontrol/offchain/mt535"
 	"goodcontrol/offchain/semt"
 )
@@ -26,13 +28,36 @@ var readers = map[string]func(io.Reader, string) (offchain.Result, error){
 	"semt.002": semt.Read,
 }
 
-func readerNames() []string { return append(slices.Sorted(maps.Keys(readers)), pricesFormat) }
+func readerNames() []string {
+	return append(slices.Sorted(maps.Keys(readers)), layout.CSV, layout.Position, pricesFormat)
+}
+
+// reader is what reads the files of an inbox.
+func (c InboxConfig) reader() (func(io.Reader, string) (offchain.Result, error), error) {
+	switch {
+	case c.Format == layout.Position && c.Layout == "":
+		return layout.Neutral().Read, nil
+	case c.Format != layout.Position && c.Format != layout.CSV:
+		return readers[c.Format], nil
+	}
+	f, err := os.Open(c.Layout)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	l, err := layout.Load(f, c.Layout)
+	if err != nil {
+		return nil, err
+	}
+	return l.Read, nil
+}
 
 // inbox is a folder into which one outside party puts its files.
 type inbox struct {
 	n      *Node
 	config InboxConfig
 	files  *offchain.Inbox
+	reader func(io.Reader, string) (offchain.Result, error)
 }
 
 func (in *inbox) name() string { return in.config.Source }
@@ -132,7 +157,7 @@ func (in *inbox) read(r offchain.Received) (all []custody.Observation, told []to
 		return nil, nil, nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
 	}
 	defer f.Close()
-	result, err := readers[in.config.Format](f, r.Name)
+	result, err := in.reader(f, r.Name)
 	if err != nil {
 		return nil, nil, nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
 	}

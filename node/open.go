@@ -46,7 +46,11 @@ func (n *Node) openSources(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.sources = append(n.sources, &inbox{n: n, config: config, files: in})
+		read, err := config.reader()
+		if err != nil {
+			return fmt.Errorf("inbox of %s: %w", config.Source, err)
+		}
+		n.sources = append(n.sources, &inbox{n: n, config: config, files: in, reader: read})
 	}
 	if n.signers != nil {
 		n.sources = append(n.sources, quorum{n})

@@ -70,6 +70,11 @@ func (h Holding) Check() []Flag {
 	if h.ISIN != "" && custody.CheckISIN(string(h.ISIN)) != nil {
 		flags = append(flags, CheckDigitOf(h.ISIN))
 	}
+	if h.CUSIP != "" {
+		if err := custody.CheckCUSIP(string(h.CUSIP)); err != nil {
+			flags = append(flags, Flag{Code: CheckDigit, Detail: err.Error()})
+		}
+	}
 	if h.Available.Given && h.NotAvailable.Given {
 		flags = append(flags, h.checkSum("available and not available", h.Available.Value.Add(h.NotAvailable.Value))...)
 	}

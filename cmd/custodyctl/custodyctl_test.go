@@ -108,6 +108,9 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"calendar", "deadline"}, exitBadUse, "as-of"},
 		{[]string{"parse", "camt.999", "x"}, exitBadUse, "camt.053"},
 		{[]string{"parse", "camt.053", "nowhere.xml"}, exitBadUse, "nowhere.xml"},
+		{[]string{"parse", "csv", "x"}, exitBadUse, "--layout"},
+		{[]string{"parse", "dtc-position", "x", "--layout", "nowhere.yaml"}, exitBadUse, "nowhere.yaml"},
+		{[]string{"parse", "mt535", "x", "--layout", "l.yaml"}, exitBadUse, "has no layout"},
 	}
 	for _, row := range rows {
 		code, out, errs := custodyctl(t, row.args...)
