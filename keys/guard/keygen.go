@@ -15,22 +15,14 @@ import (
 
 // Keygen guards one run of key generation, as one party sees it.
 type Keygen struct {
-	options   Options
+	auxiliary
 	threshold int // m of m-of-n
 	self      int
-	moduli    map[string]int     // every modulus seen, and whose it is
-	aux       map[int]keygenRing // what each party announced in round 1
-	paillier  map[int]*big.Int   // the Paillier modulus each announced
 }
-
-type keygenRing struct{ n, h1, h2 *big.Int }
 
 // NewKeygen guards the run of the party with index self, for m-of-n signers.
 func NewKeygen(self, m int, o Options) *Keygen {
-	return &Keygen{
-		options: o, threshold: m, self: self,
-		moduli: map[string]int{}, aux: map[int]keygenRing{}, paillier: map[int]*big.Int{},
-	}
+	return &Keygen{auxiliary: newAuxiliary(o), threshold: m, self: self}
 }
 
 // Sent is told what this party itself sends, so that a peer's copy of its
@@ -65,28 +57,59 @@ func (g *Keygen) round1(from int, m *keygen.KGRound1Message) error {
 	if err := commitment("commitment", m.GetCommitment()); err != nil {
 		return err
 	}
+	return g.announce(from, m)
+}
+
+// announcement is what a party says of its moduli, in key generation and in
+// resharing alike.
+type announcement interface {
+	GetPaillierN() []byte
+	GetNTilde() []byte
+	GetH1() []byte
+	GetH2() []byte
+	GetDlnproof_1() [][]byte
+	GetDlnproof_2() [][]byte
+}
+
+// auxiliary is what each party of a run has announced.
+type auxiliary struct {
+	options  Options
+	moduli   map[string]int   // every modulus seen, and whose it is
+	rings    map[int]ring     // by index
+	paillier map[int]*big.Int // the Paillier modulus of each
+}
+
+type ring struct{ n, h1, h2 *big.Int }
+
+func newAuxiliary(o Options) auxiliary {
+	return auxiliary{options: o, moduli: map[string]int{}, rings: map[int]ring{}, paillier: map[int]*big.Int{}}
+}
+
+// announce checks and keeps the moduli of the party with index from (V1, V2,
+// V13).
+func (a *auxiliary) announce(from int, m announcement) error {
 	n, err := number("Paillier modulus", m.GetPaillierN(), modulusLimit)
 	if err != nil {
 		return err
 	}
-	ring, err := number("ring modulus", m.GetNTilde(), modulusLimit)
+	nRing, err := number("ring modulus", m.GetNTilde(), modulusLimit)
 	if err != nil {
 		return err
 	}
-	for _, modulus := range []*big.Int{n, ring} {
-		if err := CheckModulus(modulus, g.options); err != nil {
+	for _, modulus := range []*big.Int{n, nRing} {
+		if err := CheckModulus(modulus, a.options); err != nil {
 			return err
 		}
-		if owner, taken := g.moduli[string(modulus.Bytes())]; taken {
+		if owner, taken := a.moduli[string(modulus.Bytes())]; taken {
 			return fmt.Errorf("modulus was already announced, by the party with index %d", owner)
 		}
-		g.moduli[string(modulus.Bytes())] = from
+		a.moduli[string(modulus.Bytes())] = from
 	}
-	h1, err := generator("h1", m.GetH1(), ring)
+	h1, err := generator("h1", m.GetH1(), nRing)
 	if err != nil {
 		return err
 	}
-	h2, err := generator("h2", m.GetH2(), ring)
+	h2, err := generator("h2", m.GetH2(), nRing)
 	if err != nil {
 		return err
 	}
@@ -94,21 +117,21 @@ func (g *Keygen) round1(from int, m *keygen.KGRound1Message) error {
 		return errors.New("h1 and h2 are equal")
 	}
 	for i, proof := range [][][]byte{m.GetDlnproof_1(), m.GetDlnproof_2()} {
-		if err := checkDLN(proof, ring); err != nil {
+		if err := checkDLN(proof, nRing); err != nil {
 			return fmt.Errorf("discrete logarithm proof %d: %w", i+1, err)
 		}
 	}
-	g.paillier[from], g.aux[from] = n, keygenRing{n: ring, h1: h1, h2: h2}
+	a.paillier[from], a.rings[from] = n, ring{n: nRing, h1: h1, h2: h2}
 	return nil
 }
 
 // generator reads h1 or h2: a unit other than one and minus one.
-func generator(what string, b []byte, ring *big.Int) (*big.Int, error) {
-	h, err := unit(what, b, ring)
+func generator(what string, b []byte, modulus *big.Int) (*big.Int, error) {
+	h, err := unit(what, b, modulus)
 	if err != nil {
 		return nil, err
 	}
-	if h.Cmp(one) == 0 || h.Cmp(new(big.Int).Sub(ring, one)) == 0 {
+	if h.Cmp(one) == 0 || h.Cmp(new(big.Int).Sub(modulus, one)) == 0 {
 		return nil, fmt.Errorf("%s generates no group", what)
 	}
 	return h, nil
@@ -117,14 +140,14 @@ func generator(what string, b []byte, ring *big.Int) (*big.Int, error) {
 // checkDLN checks the encoding of a proof: two vectors of 128 numbers, each
 // after its length. tss-lib takes a length that reads as a negative int64 for
 // one and slices with it, in a goroutine of its own: the process dies.
-func checkDLN(parts [][]byte, ring *big.Int) error {
+func checkDLN(parts [][]byte, modulus *big.Int) error {
 	const half = 1 + dlnproof.Iterations
 	if len(parts) != 2*half {
 		return fmt.Errorf("%d parts; expected %d", len(parts), 2*half)
 	}
 	for i, p := range parts {
 		if i%half != 0 {
-			if _, err := number(fmt.Sprintf("part %d", i), p, ring); err != nil {
+			if _, err := number(fmt.Sprintf("part %d", i), p, modulus); err != nil {
 				return err
 			}
 			continue
@@ -144,11 +167,17 @@ func (g *Keygen) round2Share(from int, m *keygen.KGRound2Message1) error {
 	if err := scalar("share", m.GetShare()); err != nil {
 		return err
 	}
-	n, me := g.paillier[from], g.aux[g.self]
+	return g.factorProof(from, g.self, m.GetFacProof())
+}
+
+// factorProof checks the form of the proof of the party with index from, made
+// for the ring of the party with index self, that its Paillier modulus has no
+// small factor (V3, V9).
+func (a *auxiliary) factorProof(from, self int, parts [][]byte) error {
+	n, me := a.paillier[from], a.rings[self]
 	if n == nil || me.n == nil {
-		return errors.New("round-2 share before round 1")
+		return errors.New("factor proof before round 1")
 	}
-	parts := m.GetFacProof()
 	if len(parts) != facproof.ProofFacBytesParts {
 		return fmt.Errorf("factor proof has %d parts; expected %d", len(parts), facproof.ProofFacBytesParts)
 	}

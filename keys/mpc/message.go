@@ -29,7 +29,8 @@ type Type struct {
 }
 
 // Protocol lists the types of one protocol's messages in the order in which
-// every sender sends them. Each sender sends each recipient one of each type.
+// every sender sends them. Each sender sends each recipient one of each type
+// that the recipient's machine expects of it.
 type Protocol []Type
 
 func typeOf(m tss.MessageContent, broadcast bool, maxBytes int) Type {
@@ -71,6 +72,26 @@ func (p Protocol) index(name string) (uint8, error) {
 	return uint8(i), nil
 }
 
+// parse reads a message of the type it is said to be. The payload's own idea of
+// its type must agree; it has no idea of its sender.
+func (p Protocol) parse(sender *tss.PartyID, msg Message) (tss.ParsedMessage, error) {
+	if int(msg.Type) >= len(p) {
+		return nil, fmt.Errorf("message type %d: expected below %d", msg.Type, len(p))
+	}
+	spec := p[msg.Type]
+	if len(msg.Payload) > spec.MaxBytes {
+		return nil, fmt.Errorf("%s has %d bytes; expected at most %d", spec.name, len(msg.Payload), spec.MaxBytes)
+	}
+	parsed, err := tss.ParseWireMessage(msg.Payload, sender, spec.Broadcast)
+	if err != nil {
+		return nil, fmt.Errorf("parsing %s: %w", spec.name, err)
+	}
+	if parsed.Type() != spec.name {
+		return nil, fmt.Errorf("message says it is %s; expected %s", parsed.Type(), spec.name)
+	}
+	return parsed, nil
+}
+
 // Abort is the error after which the run cannot go on: a peer's message was
 // wrong, or the library gave up. It is keys.ErrAborted.
 type Abort struct {
@@ -108,6 +129,16 @@ type machine struct {
 // library never blocks on the channel: it is drained after every call.
 func outCapacity(parties int) int { return 4 * parties }
 
+// Expect lists the types of messages that a peer sends to this party, or to all,
+// in order.
+func (m *machine) Expect(keys.PartyID) []uint8 {
+	types := make([]uint8, len(m.protocol))
+	for i := range types {
+		types[i] = uint8(i)
+	}
+	return types
+}
+
 // Start runs the first round and returns its messages. It must be called once,
 // before Receive.
 func (m *machine) Start() ([]Message, error) {
@@ -123,22 +154,12 @@ func (m *machine) Receive(from keys.PartyID, msg Message) ([]Message, error) {
 	if !ok || from == m.self {
 		return nil, fmt.Errorf("message from %q, who is not a peer in this run", from)
 	}
-	if int(msg.Type) >= len(m.protocol) {
-		return nil, blame(fmt.Errorf("message type %d: expected below %d", msg.Type, len(m.protocol)))
-	}
-	spec := m.protocol[msg.Type]
-	if len(msg.Payload) > spec.MaxBytes {
-		return nil, blame(fmt.Errorf("%s has %d bytes; expected at most %d", spec.name, len(msg.Payload), spec.MaxBytes))
-	}
-	parsed, err := tss.ParseWireMessage(msg.Payload, sender, spec.Broadcast)
+	parsed, err := m.protocol.parse(sender, msg)
 	if err != nil {
-		return nil, blame(fmt.Errorf("parsing %s: %w", spec.name, err))
-	}
-	if parsed.Type() != spec.name {
-		return nil, blame(fmt.Errorf("message says it is %s; expected %s", parsed.Type(), spec.name))
+		return nil, blame(err)
 	}
 	if err := m.guard.Check(sender.Index, parsed.Content()); err != nil {
-		return nil, blame(fmt.Errorf("%s: %w", spec.name, err))
+		return nil, blame(fmt.Errorf("%s: %w", parsed.Type(), err))
 	}
 	return m.call([]keys.PartyID{from}, func() *tss.Error {
 		_, err := m.party.Update(parsed)
@@ -146,23 +167,10 @@ func (m *machine) Receive(from keys.PartyID, msg Message) ([]Message, error) {
 	})
 }
 
-// call runs the library, catches its panics, and collects what it sent. The
-// library blames whom it names; a panic is blamed on the last message.
+// call runs the library and collects what it sent.
 func (m *machine) call(last []keys.PartyID, f func() *tss.Error) (out []Message, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			out, err = nil, &Abort{Culprits: last, Reason: fmt.Errorf("tss-lib panicked: %v", r)}
-		}
-	}()
-	// A nil *tss.Error must not become a non-nil error.
-	if e := f(); e != nil {
-		a := &Abort{Reason: e}
-		for _, c := range e.Culprits() {
-			if p := m.byIndex(c); p != "" && p != m.self {
-				a.Culprits = append(a.Culprits, p)
-			}
-		}
-		return nil, a
+	if err := contain(last, m.self, m.byIndex, f); err != nil {
+		return nil, err
 	}
 	for {
 		select {
@@ -176,6 +184,28 @@ func (m *machine) call(last []keys.PartyID, f func() *tss.Error) (out []Message,
 			return out, nil
 		}
 	}
+}
+
+// contain runs the library and catches its panics. The library blames whom it
+// names; a panic is blamed on the sender of the last message.
+func contain(last []keys.PartyID, self keys.PartyID, name func(*tss.PartyID) keys.PartyID, f func() *tss.Error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Abort{Culprits: last, Reason: fmt.Errorf("tss-lib panicked: %v", r)}
+		}
+	}()
+	// A nil *tss.Error must not become a non-nil error.
+	e := f()
+	if e == nil {
+		return nil
+	}
+	a := &Abort{Reason: e}
+	for _, c := range e.Culprits() {
+		if p := name(c); p != "" && p != self {
+			a.Culprits = append(a.Culprits, p)
+		}
+	}
+	return a
 }
 
 func (m *machine) outgoing(msg tss.Message) (Message, error) {

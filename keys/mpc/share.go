@@ -10,7 +10,9 @@ import (
 	"goodcontrol/keys"
 	"goodcontrol/keys/guard"
 
+	"github.com/bnb-chain/tss-lib/v2/crypto"
 	"github.com/bnb-chain/tss-lib/v2/ecdsa/keygen"
+	"github.com/bnb-chain/tss-lib/v2/tss"
 )
 
 // Share is one party's share of one key: a secret.
@@ -89,6 +91,12 @@ func (s *Share) check() error {
 	}
 	if p := compressed(d.ECDSAPub.X(), d.ECDSAPub.Y()); p != s.PublicKey.Point {
 		return fmt.Errorf("library's public key is %x; expected %x", p, s.PublicKey.Point)
+	}
+	if q := tss.S256().Params().N; d.Xi.Sign() <= 0 || d.Xi.Cmp(q) >= 0 {
+		return fmt.Errorf("secret share has %d bits; expected it from 1 to the group order", d.Xi.BitLen())
+	}
+	if !crypto.ScalarBaseMult(tss.S256(), d.Xi).Equals(d.BigXj[self.Index]) {
+		return fmt.Errorf("secret share is not the one that the others know this party by")
 	}
 	return nil
 }
