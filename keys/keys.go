@@ -14,7 +14,8 @@
 //
 //	mpc      the protocol as a state machine around tss-lib v2.0.2
 //	guard    what every message must pass before that library sees it
-//	session  parties and coordinator: who may start what, ids, slots, freezing
+//	session  parties and coordinator: who may start what, ids, slots, freezing,
+//	         resharing, backup, restoring, drills and their signed records
 //	vault    shares sealed at rest; the hash-chained log
 //	wire     TLS 1.3 both ways between pinned Ed25519 keys
 //
@@ -34,8 +35,16 @@
 //     freezes the key in the party that noticed, with the signed evidence in its
 //     log, until a person unfreezes it: attacks on GG18 take several sessions.
 //   - The network can delay and cut. It cannot read, alter, replay or reorder.
+//   - Whoever puts back a party's whole disk as it was takes its memory of what it
+//     has signed. Its peers remember how long its log was, by its own signature,
+//     and tell it in the next session: it halts. A share from a backup comes back
+//     in quarantine, until enough peers have said what it may have signed since.
 //   - A thief of a party's disk has sealed files. A thief of its memory has its
 //     shares: one party's are not enough, and resharing is to make them void.
+//
+// A key is handed on by resharing, to whom the members file then names: that file
+// is each party's own, so that the coordinator cannot choose, and each group gets
+// a key once. The epoch before signs until every set of m of the new one has.
 //
 // Whoever learns the chain code and one child's private key has the root key:
 // children's keys are never put together for that reason.
@@ -47,6 +56,7 @@
 // each first against the bare library.
 //
 //	V1  a Paillier modulus of many factors passes all proofs     W a unit of Jacobi symbol -1; size, small factors
+//	V2  resharing checks less of a modulus than key generation   the same checks
 //	V3  messages without the proofs are accepted                 proofs must be there; nothing turns them off
 //	V4  sessions are not told apart in the library's proofs      jointly made session ids in signed envelopes
 //	V6  a second, different message overwrites the first         the first stands; another is equivocation
@@ -54,6 +64,7 @@
 //	V8  points off the curve; thetas that add up to zero         points checked; the sum too
 //	V9  range proofs without bounds                              exclusive bounds, units, no trivial values
 //	V14 arguments are changed and zeroed                         each session decodes its own copy
+//	V15 resharing believes the first old party's public key      all must agree on it beforehand
 //	V16 parties keep their identities from epoch to epoch        identities hash party, key and epoch
 //	V17 leading zeros of a digest are dropped                    always 32 bytes
 //	V18 digests of zero, or not below the group order            refused

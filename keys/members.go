@@ -33,6 +33,9 @@ type Member struct {
 	ID   PartyID `json:"id"`
 	Addr string  `json:"addr"` // host:port it listens on
 	Key  NodeKey `json:"key"`
+	// Leaving marks a party that gets no share any more. It still signs with
+	// those it has, and hands them on when keys are shared anew.
+	Leaving bool `json:"leaving,omitempty"`
 }
 
 // MaxParties bounds a group: every set of m of them signs a test before a key is
@@ -41,15 +44,22 @@ const MaxParties = 10
 
 // Members is the group: the same in every party and in the coordinator.
 type Members struct {
-	Threshold   int      `json:"threshold"` // m of m-of-n signers
+	Threshold   int      `json:"threshold"` // m of m-of-n signers, for shares made from now on
 	Parties     []Member `json:"parties"`
 	Coordinator NodeKey  `json:"coordinator"`
+	// Generation is raised to have keys shared anew among the same parties. A
+	// party shares a key anew once for each group it is a member of, so that
+	// whoever runs the coordinator cannot have it done at will.
+	Generation uint64 `json:"generation,omitempty"`
 }
 
 // Check says what is wrong with the group, if anything.
 func (m Members) Check() error {
-	if n := len(m.Parties); m.Threshold < 2 || n < m.Threshold || n > MaxParties {
+	if n := len(m.Committee()); m.Threshold < 2 || n < m.Threshold || n > MaxParties {
 		return fmt.Errorf("members: threshold is %d of %d parties; expected 2 <= m <= n <= %d", m.Threshold, n, MaxParties)
+	}
+	if n := len(m.Parties); n > 2*MaxParties {
+		return fmt.Errorf("members: %d parties, those that leave included; expected at most %d", n, 2*MaxParties)
 	}
 	if m.Coordinator == (NodeKey{}) {
 		return fmt.Errorf("members: the coordinator has no key")
@@ -99,6 +109,14 @@ func (m Members) IDs() []PartyID {
 	return ids
 }
 
+// Committee returns the parties that get shares, sorted by name.
+func (m Members) Committee() []PartyID {
+	return slices.DeleteFunc(m.IDs(), func(id PartyID) bool {
+		p, _ := m.member(id)
+		return p.Leaving
+	})
+}
+
 // NodeKey returns the key of a party or of the coordinator.
 func (m Members) NodeKey(id PartyID) (NodeKey, bool) {
 	if id == Coordinator {
@@ -141,8 +159,14 @@ func (m Members) Hash() [32]byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "goodcontrol/keys/members/v1 %d %x", m.Threshold, m.Coordinator)
 	for _, id := range m.IDs() {
-		key, _ := m.NodeKey(id)
-		fmt.Fprintf(h, " %s %x", id, key)
+		p, _ := m.member(id)
+		fmt.Fprintf(h, " %s %x", id, p.Key)
+		if p.Leaving {
+			fmt.Fprint(h, " leaving")
+		}
+	}
+	if m.Generation != 0 {
+		fmt.Fprintf(h, " generation %d", m.Generation)
 	}
 	return [32]byte(h.Sum(nil))
 }

@@ -22,6 +22,11 @@ type Request struct {
 	// refuses every other for ever; asking again for the same one is a retry.
 	// The empty slot is used by nothing that spends.
 	Slot string
+	// Expires is when the authorizer begins to refuse the intent; zero is never.
+	// A slot goes back after it, if no signature can have been made.
+	Expires time.Time
+	// Policy is the version of the policy that allowed it, if it has versions.
+	Policy uint64
 }
 
 // Check says what is wrong with the request, if anything.
@@ -41,8 +46,8 @@ func (r Request) Check() error {
 	return nil
 }
 
-// Equal reports whether both sign the same for the same. Address is left out:
-// key and path determine it.
+// Equal reports whether both sign the same for the same. Address, Expires and
+// Policy are left out: key and path, and the intent, determine them.
 func (r Request) Equal(o Request) bool {
 	return r.Intent == o.Intent && r.Key == o.Key && r.Path.Equal(o.Path) && r.Digest == o.Digest && r.Slot == o.Slot
 }
@@ -56,6 +61,27 @@ func (r Request) Equal(o Request) bool {
 // Request in every party whose policy allows them.
 type Authorizer interface {
 	Authorize(ctx context.Context, intent []byte, now time.Time) (Request, error)
+}
+
+// Versioned is an Authorizer whose policy has versions that only grow. A party
+// remembers the highest for ever, and refuses to sign under a lower one.
+type Versioned interface {
+	PolicyVersion() (uint64, error)
+}
+
+// Cancellation names an intent that people have taken back.
+type Cancellation struct {
+	Intent [32]byte
+	Slot   string // what the intent would have used up
+	Policy uint64 // version under which it was taken back
+}
+
+// Canceller is an Authorizer that understands cancellations. AuthorizeCancel is
+// to Cancellation what Authorize is to Request: it checks, from the bytes and the
+// party's own policy alone, that the people who could have approved the intent
+// take it back.
+type Canceller interface {
+	AuthorizeCancel(ctx context.Context, cancellation []byte, now time.Time) (Cancellation, error)
 }
 
 // What a caller may have to tell apart. Everything else is an ordinary failure.

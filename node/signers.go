@@ -9,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"goodcontrol/custody/wallet"
 	"goodcontrol/keys"
 	"goodcontrol/keys/session"
 	"goodcontrol/keys/wire"
@@ -74,7 +75,16 @@ type group struct {
 }
 
 func (s group) Sign(ctx context.Context, request []byte) (Signature, error) {
-	sig, err := s.g.Sign(ctx, request)
+	// Which key it is for decides which parties are asked; they read it themselves.
+	r, err := wallet.DecodeRequest(request)
+	if err != nil {
+		return Signature{}, err
+	}
+	i, err := wallet.DecodeIntent(r.Intent)
+	if err != nil {
+		return Signature{}, err
+	}
+	sig, err := s.g.Sign(ctx, keys.KeyID(i.Key), request)
 	return Signature{R: sig.R, S: sig.S, V: sig.V}, err
 }
 
@@ -99,8 +109,11 @@ func (s group) Status(ctx context.Context) (map[string]string, int) {
 	for _, p := range s.g.Status(ctx) {
 		why := p.Error
 		for _, k := range p.Keys {
-			if k.Frozen != "" {
+			switch {
+			case k.Frozen != "":
 				why = fmt.Sprintf("key %s is frozen: %s", k.Key, k.Frozen)
+			case k.Revoked != "":
+				why = fmt.Sprintf("key %s is revoked: %s", k.Key, k.Revoked)
 			}
 		}
 		parties[string(p.Party)] = why

@@ -80,5 +80,5 @@ func root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	return group(c, demoCommand(), statusCommand(), tailCommand(), tokenCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
-		explainCommand(), diffCommand(), reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand())
+		explainCommand(), diffCommand(), reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand(), keysCommand())
 }

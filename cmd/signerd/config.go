@@ -28,6 +28,14 @@ type config struct {
 	Policy     string     `yaml:"policy"`  // this party's own copy of the policy
 	Passphrase passphrase `yaml:"passphrase"`
 	Pool       int        `yaml:"pool"` // sets of pre-parameters kept ready; 0 means 2
+	Backup     *backup    `yaml:"backup"`
+}
+
+// backup says where this party's backups go and who can open them. With it, no
+// new share signs of which there is none; without it, a lost disk is a lost share.
+type backup struct {
+	Dir        string   `yaml:"dir"`        // on another medium
+	Recipients []string `yaml:"recipients"` // age public keys of two officers or more; any one opens it
 }
 
 // passphrase says where the vault's passphrase comes from: one of the three.
@@ -67,7 +75,11 @@ func loadConfig(path string) (*config, error) {
 	if c.Pool < 0 {
 		return nil, &configError{path, fmt.Errorf("pool is %d; expected 0 or more", c.Pool)}
 	}
-	for _, p := range []*string{&c.Dir, &c.Members, &c.Policy, &c.Passphrase.File} {
+	files := []*string{&c.Dir, &c.Members, &c.Policy, &c.Passphrase.File}
+	if c.Backup != nil {
+		files = append(files, &c.Backup.Dir)
+	}
+	for _, p := range files {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -129,10 +141,14 @@ func (c *config) party(ctx context.Context, log *slog.Logger, listen bool) (*ses
 		}
 		return nil, err
 	}
-	party, err := session.NewParty(ctx, session.PartyConfig{
+	config := session.PartyConfig{
 		Dir: c.Dir, Identity: identity, Members: members, Conn: mesh, KEK: kek,
 		Authorizer: policy, Logger: log, PoolTarget: c.Pool,
-	})
+	}
+	if c.Backup != nil {
+		config.Backup = &session.BackupConfig{Dir: c.Backup.Dir, Recipients: c.Backup.Recipients}
+	}
+	party, err := session.NewParty(ctx, config)
 	if err != nil {
 		mesh.Close()
 		return nil, err

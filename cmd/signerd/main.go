@@ -18,7 +18,10 @@ import (
 	"syscall"
 
 	"goodcontrol/keys"
+	"goodcontrol/keys/session"
 	"goodcontrol/keys/wire"
+
+	"filippo.io/age"
 )
 
 // Exit codes: done, the answer is no, bad use or unreadable input.
@@ -33,6 +36,11 @@ const usage = `usage:
   signerd run --config FILE         be a party until interrupted
   signerd unfreeze --config FILE --key KEY --by PERSON --reason TEXT
                                     let a key be used again, with the party stopped
+  signerd restore --config FILE --backup FILE --officer FILE --by PERSON --reason TEXT
+                                    put a share from a backup into a party that has lost it,
+                                    with the party stopped; it comes back in quarantine
+  signerd revoke --config FILE --key KEY --by PERSON --reason TEXT
+                                    give a key up in this party for good, with it stopped
 `
 
 func main() {
@@ -51,7 +59,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitUse
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"init": initialize, "run": runParty, "unfreeze": unfreeze,
+		"init": initialize, "run": runParty, "unfreeze": unfreeze, "restore": restore, "revoke": revoke,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
@@ -126,6 +134,80 @@ func unfreeze(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err := parse("unfreeze", args, errs, map[string]*string{"config": &path, "key": &key, "by": &by, "reason": &reason}); err != nil {
 		return err
 	}
+	return stopped(ctx, path, errs, func(p *session.Party) error {
+		if err := p.Unfreeze(keys.KeyID(key), by, reason); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "%s may be used again\n", key)
+		return err
+	})
+}
+
+func revoke(ctx context.Context, args []string, out, errs io.Writer) error {
+	var path, key, by, reason string
+	if err := parse("revoke", args, errs, map[string]*string{"config": &path, "key": &key, "by": &by, "reason": &reason}); err != nil {
+		return err
+	}
+	return stopped(ctx, path, errs, func(p *session.Party) error {
+		if err := p.Revoke(keys.KeyID(key), by, reason); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "%s is given up in this party; share it anew among the others\n", key)
+		return err
+	})
+}
+
+func restore(ctx context.Context, args []string, out, errs io.Writer) error {
+	var path, from, officer, by, reason string
+	if err := parse("restore", args, errs, map[string]*string{"config": &path, "backup": &from, "officer": &officer, "by": &by, "reason": &reason}); err != nil {
+		return err
+	}
+	restored, err := openBackup(from, officer)
+	if err != nil {
+		return err
+	}
+	defer restored.Share.Wipe()
+	return stopped(ctx, path, errs, func(p *session.Party) error {
+		if err := p.Restore(ctx, restored, by, reason); err != nil {
+			return err
+		}
+		key := restored.Share.Key
+		_, err := fmt.Fprintf(out, `[x] share of %[1]s, epoch %[2]d, is sealed in this party's vault, in quarantine
+[ ] run the party: signerd run
+[ ] have it hear its peers: custodyctl keys restore %[1]s --party %[3]s
+[ ] stop it and let it sign again: signerd unfreeze --key %[1]s
+[ ] share the key anew, if the old disk may be in other hands: custodyctl keys reshare %[1]s
+`, key, restored.Share.Epoch, restored.Share.Party)
+		return err
+	})
+}
+
+// openBackup decrypts a backup with an officer's identity file, as age-keygen
+// writes it.
+func openBackup(path, officer string) (*session.Restored, error) {
+	sealed, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer sealed.Close()
+	f, err := os.Open(officer)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	ids, err := age.ParseIdentities(f)
+	if err != nil {
+		return nil, fmt.Errorf("officer's identity %s: %w", officer, err)
+	}
+	restored, err := session.OpenBackup(sealed, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return restored, nil
+}
+
+// stopped opens a party that does not run, and closes it again.
+func stopped(ctx context.Context, path string, errs io.Writer, f func(*session.Party) error) error {
 	c, err := loadConfig(path)
 	if err != nil {
 		return err
@@ -134,9 +216,5 @@ func unfreeze(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(party.Unfreeze(keys.KeyID(key), by, reason), party.Close()); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "%s may be used again\n", key)
-	return err
+	return errors.Join(f(party), party.Close())
 }

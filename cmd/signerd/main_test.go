@@ -142,7 +142,7 @@ func TestThreeDaemons(t *testing.T) {
 	if pub.Check() != nil {
 		t.Errorf("public key %v", pub)
 	}
-	if _, err := group.Sign(ctx, []byte("{}")); !errors.Is(err, keys.ErrRefused) {
+	if _, err := group.Sign(ctx, "omnibus", []byte("{}")); !errors.Is(err, keys.ErrRefused) {
 		t.Errorf("signing what nobody approved = %v; want %v", err, keys.ErrRefused)
 	}
 }

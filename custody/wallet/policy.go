@@ -177,6 +177,8 @@ type Authorized struct {
 	Digest [32]byte
 	// Slot may be used for one intent only: the chain, the sender and the nonce.
 	Slot string
+	// Expires is when the intent begins to be refused.
+	Expires time.Time
 }
 
 // Authorize decides, from the request alone and this copy of the policy, whether
@@ -222,7 +224,7 @@ func authorized(i Intent, tx Transaction, hash [32]byte) (Authorized, error) {
 	}
 	return Authorized{
 		Intent: hash, Key: i.Key, Path: i.Path, Sender: sender, Digest: digest,
-		Slot: fmt.Sprintf("%s|%d", i.From, tx.Nonce),
+		Slot: fmt.Sprintf("%s|%d", i.From, tx.Nonce), Expires: i.Expires,
 	}, nil
 }
 

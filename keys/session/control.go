@@ -18,8 +18,16 @@ const (
 	opGenerate = "generate" // make a key, with all parties
 	opTest     = "test"     // sign a text that means nothing with a new key
 	opActivate = "activate" // let a tested key sign
+	opReshare  = "reshare"  // hand a key on to the committee of the group
+	opRetire   = "retire"   // destroy the share of an epoch that has a successor
 	opSign     = "sign"
-	opCancel   = "cancel" // leave a session
+	opDrill    = "drill"    // sign a challenge
+	opCancel   = "cancel"   // leave a session
+	opVoid     = "void"     // take an intent back
+	opBackup   = "backup"   // encrypt a share to this party's officers
+	opAttest   = "attest"   // sign what this party says of a key
+	opCatchUp  = "catch-up" // ask the peers what a restored share may have signed
+	opRemember = "remember" // asked by a peer: which slots are taken
 )
 
 // digest is 32 bytes written in hexadecimal.
@@ -38,11 +46,19 @@ func (d *digest) UnmarshalText(b []byte) error {
 // request is one question of the coordinator. It never holds a digest to sign.
 type request struct {
 	Op      string         `json:"op"`
-	Label   digest         `json:"label"` // of generate, test, sign, cancel
+	Label   digest         `json:"label"` // of what is a session, and of cancel
 	Key     keys.KeyID     `json:"key,omitempty"`
 	Intent  []byte         `json:"intent,omitempty"`
 	Signers []keys.PartyID `json:"signers,omitempty"`
 	Attempt int            `json:"attempt,omitempty"`
+	Epoch   keys.Epoch     `json:"epoch,omitempty"` // to sign with, or to make
+	// Of a resharing: the epoch before, who gives, and the key.
+	From   keys.Epoch      `json:"from,omitempty"`
+	Old    []keys.PartyID  `json:"old,omitempty"`
+	Public *keys.PublicKey `json:"public,omitempty"`
+	// Of a drill and an attestation.
+	Challenge []byte `json:"challenge,omitempty"`
+	After     string `json:"after,omitempty"` // of remember: the last slot before
 }
 
 // signed is what a party says it has signed.
@@ -62,6 +78,11 @@ type reply struct {
 	Status *keys.PartyStatus `json:"status,omitempty"`
 	Signed *signed           `json:"signed,omitempty"`
 	Public *keys.PublicKey   `json:"public,omitempty"`
+	Backup *Backup           `json:"backup,omitempty"`
+	Attest *Attestation      `json:"attest,omitempty"`
+	Slots  []entry           `json:"slots,omitempty"`
+	More   bool              `json:"more,omitempty"`   // there are more slots
+	Policy uint64            `json:"policy,omitempty"` // beside slots: the highest version
 }
 
 // codes pairs the errors that callers tell apart with their names on the wire,

@@ -23,8 +23,8 @@ func (p *Party) Install(ctx context.Context, s *mpc.Share) error {
 	if err := p.vault.Put(ctx, shareName(s.Key, s.Epoch), shareLabel(s), b); err != nil {
 		return err
 	}
-	e := entry{Key: s.Key, Epoch: s.Epoch, PublicKey: &s.PublicKey}
-	for _, event := range []string{eventGenerated, eventTested, eventActivated} {
+	e := entry{Key: s.Key, Epoch: s.Epoch, PublicKey: &s.PublicKey, Signers: s.Parties, Threshold: s.Threshold.M, Members: p.config.Members.Hash()}
+	for _, event := range []string{eventGenerated, eventTested, eventBackedUp, eventActivated} {
 		if err := p.state.write(event, e); err != nil {
 			return err
 		}

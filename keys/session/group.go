@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -94,14 +95,11 @@ func (g *Group) PublicKey(ctx context.Context, id keys.KeyID) (keys.PublicKey, e
 		return known, nil
 	}
 	say := g.standing(ctx, id)
-	if say.active < g.config.Members.Threshold {
-		if say.up < g.config.Members.Threshold {
-			return keys.PublicKey{}, fmt.Errorf("public key of %q: %w: %d of %d are up; expected %d", id, keys.ErrQuorum, say.up, len(g.config.Members.Parties), g.config.Members.Threshold)
-		}
-		return keys.PublicKey{}, fmt.Errorf("public key of %q: %w: it is active in %d parties; expected %d", id, keys.ErrUnknownKey, say.active, g.config.Members.Threshold)
-	}
-	if len(say.public) != 1 {
+	if len(say.public) > 1 {
 		return keys.PublicKey{}, fmt.Errorf("public key of %q: parties disagree: %v", id, say.public)
+	}
+	if _, _, err := say.signing(id, g.config.Members); err != nil {
+		return keys.PublicKey{}, fmt.Errorf("public key of %q: %w", id, err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,31 +109,73 @@ func (g *Group) PublicKey(ctx context.Context, id keys.KeyID) (keys.PublicKey, e
 
 // standing is what the parties say of one key.
 type standing struct {
-	up, have, active int
-	public           []keys.PublicKey // all different ones
+	up     []keys.PartyID
+	frozen error // a party has frozen it
+	epochs map[keys.Epoch]*epochStanding
+	last   keys.Epoch
+	public []keys.PublicKey // all different ones
+}
+
+// epochStanding is what they say of one epoch of it.
+type epochStanding struct {
+	m            int
+	committee    []keys.PartyID
+	members      string
+	have, active []keys.PartyID // of those that are up; active ones sign
 }
 
 func (g *Group) standing(ctx context.Context, id keys.KeyID) standing {
-	var s standing
+	s := standing{epochs: map[keys.Epoch]*epochStanding{}}
 	for _, p := range g.Status(ctx) {
 		if !p.Up {
 			continue
 		}
-		s.up++
+		s.up = append(s.up, p.Party)
 		for _, k := range p.Keys {
-			if k.Key != id || k.Epoch == 0 {
-				continue
-			}
-			s.have++
-			if k.Active {
-				s.active++
-			}
-			if !slices.Contains(s.public, k.PublicKey) {
-				s.public = append(s.public, k.PublicKey)
+			if k.Key == id {
+				s.add(p.Party, k)
 			}
 		}
 	}
 	return s
+}
+
+func (s *standing) add(p keys.PartyID, k keys.KeyStatus) {
+	if k.Frozen != "" && !k.Quarantine {
+		s.frozen = fmt.Errorf("key %q: %w by %q: %s", k.Key, keys.ErrFrozen, p, k.Frozen)
+	}
+	if k.Epoch == 0 {
+		return
+	}
+	e := s.epochs[k.Epoch]
+	if e == nil {
+		e = &epochStanding{m: k.Threshold, committee: k.Committee, members: k.Members}
+		s.epochs[k.Epoch] = e
+	}
+	s.last = max(s.last, k.Epoch)
+	e.have = append(e.have, p)
+	if k.Active && !k.Quarantine && slices.Equal(e.committee, k.Committee) {
+		e.active = append(e.active, p)
+	}
+	if !slices.Contains(s.public, k.PublicKey) {
+		s.public = append(s.public, k.PublicKey)
+	}
+}
+
+// signing returns the newest epoch that enough parties can sign with.
+func (s standing) signing(id keys.KeyID, m keys.Members) (keys.Epoch, *epochStanding, error) {
+	some := 0
+	for _, epoch := range slices.Backward(slices.Sorted(maps.Keys(s.epochs))) {
+		e := s.epochs[epoch]
+		if len(e.active) >= e.m {
+			return epoch, e, nil
+		}
+		some = max(some, len(e.active))
+	}
+	if some > 0 || len(s.up) < m.Threshold {
+		return 0, nil, fmt.Errorf("%w: %v are up; %d of them can sign with it", keys.ErrQuorum, s.up, some)
+	}
+	return 0, nil, fmt.Errorf("%w: key %q is active in none of %v", keys.ErrUnknownKey, id, s.up)
 }
 
 // Generate makes a key with all n parties, proves by a test signature of every
@@ -146,40 +186,76 @@ func (g *Group) Generate(ctx context.Context, id keys.KeyID) (keys.PublicKey, er
 	if err := id.Check(); err != nil {
 		return keys.PublicKey{}, err
 	}
-	n := len(g.config.Members.Parties)
 	say := g.standing(ctx, id)
-	if say.up < n {
-		return keys.PublicKey{}, fmt.Errorf("generating %q: %w: %d of %d parties are up; expected all", id, keys.ErrQuorum, say.up, n)
+	if say.last > 1 {
+		return g.PublicKey(ctx, id)
+	}
+	all := g.config.Members.Committee()
+	if err := say.need(all); err != nil {
+		return keys.PublicKey{}, fmt.Errorf("generating %q: %w", id, err)
 	}
 	public, err := g.made(ctx, id, say)
 	if err != nil {
 		return keys.PublicKey{}, fmt.Errorf("generating %q: %w", id, err)
 	}
-	// Nobody activates a key before all tests are done; so if anybody has, they are.
-	if say.active == 0 {
-		if err := g.prove(ctx, id, public); err != nil {
-			return keys.PublicKey{}, fmt.Errorf("testing %q: %w", id, err)
-		}
-	}
-	if say.active < n {
-		if err := g.activate(ctx, id); err != nil {
-			return keys.PublicKey{}, fmt.Errorf("activating %q: %w", id, err)
-		}
+	if err := g.enable(ctx, id, 1, public, say.at(1)); err != nil {
+		return keys.PublicKey{}, fmt.Errorf("generating %q: %w", id, err)
 	}
 	return g.PublicKey(ctx, id)
 }
 
+// need returns an error unless all of them are up.
+func (s standing) need(all []keys.PartyID) error {
+	for _, p := range all {
+		if !slices.Contains(s.up, p) {
+			return fmt.Errorf("%w: %v are up; expected all of %v", keys.ErrQuorum, s.up, all)
+		}
+	}
+	return nil
+}
+
+func (s standing) at(e keys.Epoch) epochStanding {
+	if at := s.epochs[e]; at != nil {
+		return *at
+	}
+	return epochStanding{}
+}
+
+// enable proves that an epoch which the whole committee has can sign, and lets it.
+func (g *Group) enable(ctx context.Context, id keys.KeyID, epoch keys.Epoch, public keys.PublicKey, say epochStanding) error {
+	all := g.config.Members.Committee()
+	// Nobody activates an epoch before all tests are done; so if anybody has, they are.
+	if len(say.active) == 0 {
+		for _, set := range subsets(all, g.config.Members.Threshold) {
+			q := request{Op: opTest, Key: id, Epoch: epoch, Signers: set}
+			if _, err := g.attempt(ctx, q, public); err != nil {
+				return fmt.Errorf("testing: %w", err)
+			}
+		}
+	}
+	for _, p := range all {
+		if slices.Contains(say.active, p) {
+			continue
+		}
+		if _, err := ask(ctx, g.config.Conn, p, request{Op: opActivate, Key: id, Epoch: epoch}); err != nil {
+			return fmt.Errorf("activating: %w", err)
+		}
+	}
+	return nil
+}
+
 // made returns the public key of a key that all parties have, or has it made.
 func (g *Group) made(ctx context.Context, id keys.KeyID, say standing) (keys.PublicKey, error) {
-	if say.have == len(g.config.Members.Parties) && len(say.public) == 1 {
+	first := say.at(1)
+	if len(first.have) == len(g.config.Members.Committee()) && len(say.public) == 1 {
 		return say.public[0], nil
 	}
-	if say.active > 0 {
-		return keys.PublicKey{}, fmt.Errorf("it is active in %d parties, but not the same in all: %v; a person has to look", say.active, say.public)
+	if len(first.active) > 0 {
+		return keys.PublicKey{}, fmt.Errorf("it is active in %v, but not the same in all: %v; a person has to look", first.active, say.public)
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.config.GenerateTimeout)
 	defer cancel()
-	replies, err := g.propose(ctx, request{Op: opGenerate, Key: id, Signers: g.config.Members.IDs()})
+	replies, err := g.propose(ctx, request{Op: opGenerate, Key: id, Signers: g.config.Members.Committee()})
 	if err != nil {
 		return keys.PublicKey{}, err
 	}
@@ -189,27 +265,6 @@ func (g *Group) made(ctx context.Context, id keys.KeyID, say standing) (keys.Pub
 		}
 	}
 	return *replies[0].Public, nil
-}
-
-// prove has every set of m parties sign a test.
-func (g *Group) prove(ctx context.Context, id keys.KeyID, public keys.PublicKey) error {
-	for _, set := range subsets(g.config.Members.IDs(), g.config.Members.Threshold) {
-		q := request{Op: opTest, Key: id, Signers: set}
-		if _, err := g.attempt(ctx, q, func(keys.KeyID) (keys.PublicKey, error) { return public, nil }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// activate lets the key sign.
-func (g *Group) activate(ctx context.Context, id keys.KeyID) error {
-	for _, p := range g.config.Members.IDs() {
-		if _, err := ask(ctx, g.config.Conn, p, request{Op: opActivate, Key: id}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // subsets returns all sets of m, in order.
@@ -226,20 +281,23 @@ func subsets(all []keys.PartyID, m int) [][]keys.PartyID {
 	return sets
 }
 
-// Sign has exactly m parties sign what the intent says. If a session does not
-// come to its end, because a party died or fell silent, another set tries in a
-// new one. A refusal, a frozen key or a cryptographic abort ends it at once: see
-// the errors of package keys.
-func (g *Group) Sign(ctx context.Context, intent []byte) (keys.Signature, error) {
-	public := func(id keys.KeyID) (keys.PublicKey, error) { return g.PublicKey(ctx, id) }
+// Sign has exactly m parties sign, with the key, what the intent says. If a
+// session does not come to its end, because a party died or fell silent, another
+// set tries in a new one. A refusal, a frozen key or a cryptographic abort ends
+// it at once: see the errors of package keys.
+func (g *Group) Sign(ctx context.Context, id keys.KeyID, intent []byte) (keys.Signature, error) {
+	public, err := g.PublicKey(ctx, id)
+	if err != nil {
+		return keys.Signature{}, err
+	}
 	var tried error
 	failed := map[keys.PartyID]int{}
 	for attempt := range len(g.config.Members.Parties) {
-		set, err := g.pick(ctx, failed)
+		epoch, set, err := g.pick(ctx, id, failed)
 		if err != nil {
 			return keys.Signature{}, errors.Join(err, tried)
 		}
-		s, err := g.attempt(ctx, request{Op: opSign, Intent: intent, Signers: set, Attempt: attempt}, public)
+		s, err := g.attempt(ctx, request{Op: opSign, Key: id, Epoch: epoch, Intent: intent, Signers: set, Attempt: attempt}, public)
 		if err == nil {
 			return s.Signature, nil
 		}
@@ -255,35 +313,34 @@ func (g *Group) Sign(ctx context.Context, intent []byte) (keys.Signature, error)
 	return keys.Signature{}, fmt.Errorf("signing: %w", tried)
 }
 
-// pick chooses m parties that are up: those in the fewest failed sessions, and
-// among equals in turn. Who is to blame for a failed session is not asked: a
-// party that has lost its way to the others blames them. But whoever is to
-// blame was in every failed set.
-func (g *Group) pick(ctx context.Context, failed map[keys.PartyID]int) ([]keys.PartyID, error) {
-	var up []keys.PartyID
-	for _, p := range g.Status(ctx) {
-		if p.Up {
-			up = append(up, p.Party)
-		}
+// pick chooses m parties that are up, and the epoch they sign with: those in the
+// fewest failed sessions, and among equals in turn. Who is to blame for a failed
+// session is not asked: a party that has lost its way to the others blames them.
+// But whoever is to blame was in every failed set. A key that one party has
+// frozen signs with none.
+func (g *Group) pick(ctx context.Context, id keys.KeyID, failed map[keys.PartyID]int) (keys.Epoch, []keys.PartyID, error) {
+	say := g.standing(ctx, id)
+	if say.frozen != nil {
+		return 0, nil, say.frozen
 	}
-	m := g.config.Members.Threshold
-	if len(up) < m {
-		return nil, fmt.Errorf("%w: %v are up; expected %d", keys.ErrQuorum, up, m)
+	epoch, e, err := say.signing(id, g.config.Members)
+	if err != nil {
+		return 0, nil, err
 	}
 	g.mu.Lock()
-	first := g.turn % len(up)
+	first := g.turn % len(e.active)
 	g.turn++
 	g.mu.Unlock()
-	order := append(slices.Clone(up[first:]), up[:first]...)
+	order := append(slices.Clone(e.active[first:]), e.active[:first]...)
 	slices.SortStableFunc(order, func(p, q keys.PartyID) int { return failed[p] - failed[q] })
-	set := order[:m]
+	set := order[:e.m]
 	slices.Sort(set)
-	return set, nil
+	return epoch, set, nil
 }
 
 // attempt proposes one session and checks what comes of it: all parties must
 // say the same, and the signature must verify against the child's public key.
-func (g *Group) attempt(ctx context.Context, q request, public func(keys.KeyID) (keys.PublicKey, error)) (*signed, error) {
+func (g *Group) attempt(ctx context.Context, q request, root keys.PublicKey) (*signed, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.config.SignTimeout)
 	defer cancel()
 	replies, err := g.propose(ctx, q)
@@ -296,9 +353,8 @@ func (g *Group) attempt(ctx context.Context, q request, public func(keys.KeyID) 
 			return nil, fmt.Errorf("%w: %q and %q say they signed different things", keys.ErrAborted, q.Signers[0], q.Signers[i])
 		}
 	}
-	root, err := public(first.Key)
-	if err != nil {
-		return nil, err
+	if first.Key != q.Key {
+		return nil, fmt.Errorf("%w: %v signed with key %q; asked for %q", keys.ErrAborted, q.Signers, first.Key, q.Key)
 	}
 	child, err := root.Child(first.Path)
 	if err != nil {

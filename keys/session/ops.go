@@ -43,7 +43,7 @@ func (p *Party) hold(ctx context.Context, q request, agreed entry, limit time.Du
 func (p *Party) newRun(q request, agreed entry, inbox chan *envelope) *run {
 	r := &run{
 		label: q.Label, self: p.self, conn: p.config.Conn, sign: p.config.Identity, members: p.config.Members,
-		inbox: inbox, have: map[slot]*envelope{},
+		state: p.state, inbox: inbox, have: map[slot]*envelope{}, heads: map[keys.PartyID]head{},
 	}
 	for _, s := range q.Signers {
 		if s != p.self {
@@ -51,10 +51,12 @@ func (p *Party) newRun(q request, agreed entry, inbox chan *envelope) *run {
 		}
 	}
 	members := p.config.Members.Hash()
+	common := agreed
+	common.Policy, common.Expires = 0, time.Time{} // the intent has them
 	what, err := json.Marshal(struct {
 		Agreed  entry
 		Attempt int
-	}{agreed, q.Attempt})
+	}{common, q.Attempt})
 	if err != nil {
 		panic(err) // an entry of plain values
 	}
@@ -110,21 +112,21 @@ func (p *Party) refuse(ctx context.Context, q request, agreed entry, err error) 
 // generate makes a share of a new key together with all parties.
 func (p *Party) generate(ctx context.Context, q request) (reply, error) {
 	m := p.config.Members
-	agreed := entry{Op: opGenerate, Key: q.Key, Epoch: 1, Signers: q.Signers}
-	if err := errors.Join(q.Key.Check(), checkSigners(q.Signers, len(m.Parties), p.self, m.IDs())); err != nil {
+	agreed := entry{Op: opGenerate, Key: q.Key, Epoch: 1, Signers: q.Signers, Threshold: m.Threshold, Members: m.Hash()}
+	if err := errors.Join(q.Key.Check(), checkSigners(q.Signers, len(m.Committee()), p.self, m.Committee())); err != nil {
 		return reply{}, err
 	}
 	k, err := p.state.key(q.Key)
-	if errors.Is(err, keys.ErrFrozen) {
+	if errors.Is(err, keys.ErrFrozen) || k.revoked != "" {
 		return reply{}, p.refuse(ctx, q, agreed, err)
 	}
-	if k.active {
+	if _, active := k.active(); active || k.last > 1 {
 		return reply{}, p.refuse(ctx, q, agreed, fmt.Errorf("%w: key %q exists", keys.ErrRefused, q.Key))
 	}
 	var public keys.PublicKey
 	err = p.hold(ctx, q, agreed, p.config.GenerateTimeout, func(ctx context.Context, r *run) error {
 		used := agreed
-		used.Session = r.id
+		used.Session, used.Heads = r.id, r.heads
 		if err := p.state.begin(used); err != nil {
 			return err
 		}
@@ -155,43 +157,63 @@ func (p *Party) makeShare(ctx context.Context, r *run, q request) (*mpc.Share, e
 		return nil, err
 	}
 	var share *mpc.Share
-	err = r.exchange(ctx, mpc.KeygenProtocol(), kg, func() (bool, error) {
+	err = r.exchange(ctx, mpc.KeygenProtocol(), kg, nil, func() (bool, error) {
 		share, err = kg.Share()
 		return share != nil, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.confirm(ctx, share.PublicHash()); err != nil {
+	if err := r.confirm(ctx, share.PublicHash(), r.peers); err != nil {
 		return nil, err
 	}
 	return share, nil
 }
 
-// keepShare seals the share, and only then says in the log that it exists.
+// keepShare seals the share, and only then says in the log that it exists. If
+// the party makes backups, there is one before the share can be activated.
 func (p *Party) keepShare(ctx context.Context, r *run, s *mpc.Share) error {
+	if err := p.seal(ctx, s); err != nil {
+		return err
+	}
+	e := entry{
+		Key: s.Key, Epoch: s.Epoch, Session: r.id, Signers: s.Parties, Threshold: s.Threshold.M,
+		Members: p.config.Members.Hash(), PublicKey: &s.PublicKey,
+	}
+	if err := p.state.write(eventGenerated, e); err != nil {
+		return err
+	}
+	if p.config.Backup == nil {
+		return nil
+	}
+	_, err := p.backUp(s)
+	return err
+}
+
+func (p *Party) seal(ctx context.Context, s *mpc.Share) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encoding share: %w", err)
 	}
 	defer clear(b)
-	if err := p.vault.Put(ctx, shareName(s.Key, s.Epoch), shareLabel(s), b); err != nil {
-		return err
-	}
-	return p.state.write(eventGenerated, entry{Key: s.Key, Epoch: s.Epoch, Session: r.id, Signers: r.signers(), PublicKey: &s.PublicKey})
+	return p.vault.Put(ctx, shareName(s.Key, s.Epoch), shareLabel(s), b)
 }
 
-// test signs a text that means nothing with a key that is not active yet. Its
-// digest covers the session id, which no one chooses, and is a SHA-256 with a
-// prefix of its own: it is the digest of no transaction.
+// test signs a text that means nothing with a sharing that is not active yet.
+// Its digest covers the session id, which no one chooses, and is a SHA-256 with
+// a prefix of its own: it is the digest of no transaction.
 func (p *Party) test(ctx context.Context, q request) (reply, error) {
 	k, err := p.state.key(q.Key)
-	agreed := entry{Op: opTest, Key: q.Key, Epoch: k.epoch, Signers: q.Signers}
-	if err == nil {
-		err = checkSigners(q.Signers, p.config.Members.Threshold, p.self, p.config.Members.IDs())
-	}
-	if err == nil && k.active {
-		err = fmt.Errorf("%w: key %q is active; it signs intents only", keys.ErrRefused, q.Key)
+	agreed := entry{Op: opTest, Key: q.Key, Epoch: q.Epoch, Signers: q.Signers}
+	sh, ok := k.at(q.Epoch)
+	switch {
+	case err != nil:
+	case !ok:
+		err = fmt.Errorf("key %q: %w: no epoch %d", q.Key, keys.ErrUnknownKey, q.Epoch)
+	case sh.active:
+		err = fmt.Errorf("%w: key %q is active in epoch %d; it signs intents only", keys.ErrRefused, q.Key, q.Epoch)
+	default:
+		err = checkSigners(q.Signers, sh.m, p.self, sh.parties)
 	}
 	if err != nil {
 		return reply{}, p.refuse(ctx, q, agreed, err)
@@ -199,22 +221,71 @@ func (p *Party) test(ctx context.Context, q request) (reply, error) {
 	var done *signed
 	err = p.hold(ctx, q, agreed, p.config.SignTimeout, func(ctx context.Context, r *run) error {
 		used := agreed
-		used.Session = r.id
 		used.Digest = hashParts("goodcontrol/keys/test-signature/v1", k.public.Point[:], k.public.ChainCode[:], r.id[:])
 		if done, err = p.makeSignature(ctx, r, used, k); err != nil {
 			return err
 		}
+		used.Session = r.id
 		return p.state.write(eventTested, used)
 	})
 	return reply{Signed: done}, err
+}
+
+// maxChallenge bounds the text of a drill.
+const maxChallenge = 1024
+
+// drill signs a challenge with an active key, to show that it can. Like a test,
+// it signs the digest of no transaction.
+func (p *Party) drill(ctx context.Context, q request) (reply, error) {
+	k, sh, err := p.usable(q.Key, q.Epoch)
+	agreed := entry{Op: opDrill, Key: q.Key, Epoch: q.Epoch, Signers: q.Signers, Challenge: q.Challenge}
+	if err == nil {
+		err = checkSigners(q.Signers, sh.m, p.self, sh.parties)
+	}
+	if err == nil && (len(q.Challenge) == 0 || len(q.Challenge) > maxChallenge) {
+		err = fmt.Errorf("%w: challenge has %d bytes; expected 1 to %d", keys.ErrRefused, len(q.Challenge), maxChallenge)
+	}
+	if err != nil {
+		return reply{}, p.refuse(ctx, q, agreed, err)
+	}
+	var done *signed
+	err = p.hold(ctx, q, agreed, p.config.SignTimeout, func(ctx context.Context, r *run) error {
+		used := agreed
+		used.Digest = DrillDigest(k.public, r.id, q.Challenge)
+		if done, err = p.makeSignature(ctx, r, used, k); err != nil {
+			return err
+		}
+		used.Session, used.Signature = r.id, &done.Signature
+		return p.state.write(eventDrilled, used)
+	})
+	return reply{Signed: done}, err
+}
+
+// DrillDigest is what a drill with a challenge signs, by the root key, in the
+// session with the id.
+func DrillDigest(key keys.PublicKey, session [32]byte, challenge []byte) [32]byte {
+	return hashParts("goodcontrol/keys/drill/v1", key.Point[:], key.ChainCode[:], session[:], challenge)
+}
+
+// usable returns a key and an epoch of it that signs.
+func (p *Party) usable(id keys.KeyID, epoch keys.Epoch) (known, sharing, error) {
+	k, err := p.state.key(id)
+	if err != nil {
+		return k, sharing{}, err
+	}
+	sh, ok := k.at(epoch)
+	if !ok || !sh.active {
+		return k, sh, fmt.Errorf("key %q is not active in epoch %d: %w", id, epoch, keys.ErrUnknownKey)
+	}
+	return k, sh, nil
 }
 
 // signIntent signs what the party itself reads out of the intent.
 func (p *Party) signIntent(ctx context.Context, q request) (reply, error) {
 	want, k, err := p.decide(ctx, q)
 	agreed := entry{
-		Op: opSign, Key: want.Key, Epoch: k.epoch, Signers: q.Signers,
-		Intent: want.Intent, Path: want.Path, Digest: want.Digest, Slot: want.Slot,
+		Op: opSign, Key: want.Key, Epoch: q.Epoch, Signers: q.Signers,
+		Intent: want.Intent, Path: want.Path, Digest: want.Digest, Slot: want.Slot, Expires: want.Expires, Policy: want.Policy,
 	}
 	if err != nil {
 		return reply{}, p.refuse(ctx, q, agreed, err)
@@ -222,11 +293,10 @@ func (p *Party) signIntent(ctx context.Context, q request) (reply, error) {
 	var done *signed
 	err = p.hold(ctx, q, agreed, p.config.SignTimeout, func(ctx context.Context, r *run) error {
 		used := agreed
-		used.Session = r.id
 		if done, err = p.makeSignature(ctx, r, used, k); err != nil {
 			return err
 		}
-		used.Signature = &done.Signature
+		used.Session, used.Signature = r.id, &done.Signature
 		return p.state.write(eventSigned, used)
 	})
 	return reply{Signed: done}, err
@@ -234,28 +304,66 @@ func (p *Party) signIntent(ctx context.Context, q request) (reply, error) {
 
 // decide asks the authorizer, and then the party's own memory.
 func (p *Party) decide(ctx context.Context, q request) (keys.Request, known, error) {
-	m := p.config.Members
-	if err := checkSigners(q.Signers, m.Threshold, p.self, m.IDs()); err != nil {
+	if err := p.checkPolicy(); err != nil {
 		return keys.Request{}, known{}, err
 	}
 	want, err := p.config.Authorizer.Authorize(ctx, slices.Clone(q.Intent), p.config.Now())
 	if err != nil {
 		return keys.Request{}, known{}, fmt.Errorf("%w: %w", keys.ErrRefused, err)
 	}
+	if _, versioned := p.config.Authorizer.(keys.Versioned); versioned {
+		// It may have been replaced since the look before.
+		if err := p.state.inForce(want.Policy); err != nil {
+			return want, known{}, err
+		}
+	}
 	if err := want.Check(); err != nil {
 		return keys.Request{}, known{}, fmt.Errorf("%w: authorizer's request: %w", keys.ErrRefused, err)
 	}
-	k, err := p.state.key(want.Key)
-	if err != nil {
-		return want, known{}, err
+	if want.Key != q.Key {
+		return want, known{}, fmt.Errorf("%w: the intent is for key %q; asked to sign with %q", keys.ErrRefused, want.Key, q.Key)
 	}
-	if !k.active {
-		return want, k, fmt.Errorf("key %q is not active yet: %w", want.Key, keys.ErrUnknownKey)
+	k, sh, err := p.usable(want.Key, q.Epoch)
+	if err != nil {
+		return want, k, err
+	}
+	if err := checkSigners(q.Signers, sh.m, p.self, sh.parties); err != nil {
+		return want, k, err
 	}
 	if err := checkAddress(want, k); err != nil {
 		return want, k, err
 	}
 	return want, k, p.state.checkSlot(want)
+}
+
+// checkPolicy remembers the version of the policy in force, and refuses one
+// lower than was ever in force before.
+func (p *Party) checkPolicy() error {
+	v, ok := p.config.Authorizer.(keys.Versioned)
+	if !ok {
+		return nil
+	}
+	version, err := v.PolicyVersion()
+	if err != nil {
+		return fmt.Errorf("%w: %w", keys.ErrRefused, err)
+	}
+	return p.state.inForce(version)
+}
+
+// cancelIntent takes an intent back, if the people who may do so have.
+func (p *Party) cancelIntent(ctx context.Context, q request) error {
+	canceller, ok := p.config.Authorizer.(keys.Canceller)
+	if !ok {
+		return fmt.Errorf("%w: this party's policy knows no cancellations", keys.ErrRefused)
+	}
+	if err := p.checkPolicy(); err != nil {
+		return err
+	}
+	c, err := canceller.AuthorizeCancel(ctx, slices.Clone(q.Intent), p.config.Now())
+	if err != nil {
+		return fmt.Errorf("%w: %w", keys.ErrRefused, err)
+	}
+	return p.state.cancelIntent(c)
 }
 
 // checkAddress derives the key anew: a registry that says otherwise is wrong,
@@ -273,7 +381,7 @@ func checkAddress(want keys.Request, k known) error {
 
 // makeSignature uses up the session id and the slot, signs, and verifies.
 func (p *Party) makeSignature(ctx context.Context, r *run, used entry, k known) (*signed, error) {
-	share, err := p.share(ctx, used.Key, k)
+	share, err := p.share(ctx, used.Key, k, used.Epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -282,11 +390,13 @@ func (p *Party) makeSignature(ctx context.Context, r *run, used entry, k known) 
 	if err != nil {
 		return nil, err
 	}
+	used.Session, used.Heads = r.id, r.heads
 	if err := p.state.begin(used); err != nil {
 		return nil, err
 	}
 	var sig *keys.Signature
-	err = r.exchange(ctx, mpc.SignProtocol(), m, func() (bool, error) {
+	last := func() error { return p.state.release(used) }
+	err = r.exchange(ctx, mpc.SignProtocol(), m, last, func() (bool, error) {
 		sig, err = m.Signature()
 		return sig != nil, err
 	})

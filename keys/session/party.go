@@ -35,6 +35,10 @@ type PartyConfig struct {
 	Authorizer keys.Authorizer
 	Logger     *slog.Logger
 
+	// Backup says where backups of shares go, and to whom they are encrypted. With
+	// it, no share signs of which there is none.
+	Backup *BackupConfig
+
 	// PoolTarget is how many sets of pre-parameters are kept ready. Zero means 2.
 	PoolTarget int
 	// MaxSessions is how many sessions run at once; the work is arithmetic, so
@@ -99,6 +103,11 @@ func NewParty(ctx context.Context, c PartyConfig) (*Party, error) {
 	if c.Authorizer == nil || c.Conn == nil || c.Logger == nil {
 		return nil, fmt.Errorf("party %q needs an authorizer, a connection and a logger", self)
 	}
+	if c.Backup != nil {
+		if _, err := c.Backup.recipients(); err != nil {
+			return nil, err
+		}
+	}
 	lock, err := lockDir(c.Dir)
 	if err != nil {
 		return nil, err
@@ -130,6 +139,12 @@ func (p *Party) open(ctx context.Context) error {
 	if err == nil {
 		err = p.checkShares(ctx)
 	}
+	if err == nil {
+		err = p.tidy()
+	}
+	if err == nil {
+		err = p.checkPolicy()
+	}
 	if err != nil {
 		return errors.Join(err, p.state.close())
 	}
@@ -141,17 +156,16 @@ func (p *Party) open(ctx context.Context) error {
 func (p *Party) checkShares(ctx context.Context) error {
 	ids, all, _ := p.state.list()
 	for _, id := range ids {
-		if all[id].epoch == 0 {
-			continue // frozen before it was made
-		}
-		s, err := p.share(ctx, id, all[id])
-		if err != nil {
-			return err
-		}
-		err = s.CheckModuli(p.options)
-		s.Wipe()
-		if err != nil {
-			return err
+		for _, sh := range all[id].epochs {
+			s, err := p.share(ctx, id, all[id], sh.epoch)
+			if err != nil {
+				return err
+			}
+			err = s.CheckModuli(p.options)
+			s.Wipe()
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -206,6 +220,19 @@ func (p *Party) Unfreeze(key keys.KeyID, by, reason string) error {
 	return p.state.unfreeze(key, by, reason)
 }
 
+// Revoke gives a key up in this party for good, and destroys its shares of it:
+// when a person, named by, has decided that they are not to be trusted any more.
+// The key signs on as long as enough other parties do.
+func (p *Party) Revoke(key keys.KeyID, by, reason string) error {
+	if by == "" || reason == "" {
+		return errors.New("revoking needs a person's name and a reason")
+	}
+	if err := p.state.revoke(key, by, reason); err != nil {
+		return err
+	}
+	return p.tidy()
+}
+
 // HandleCast takes what another party says in a session.
 func (p *Party) HandleCast(from keys.PartyID, body []byte) {
 	e, err := parseEnvelope(body)
@@ -216,14 +243,15 @@ func (p *Party) HandleCast(from keys.PartyID, body []byte) {
 	p.desk.deliver(e)
 }
 
-// HandleCall answers the coordinator; parties have nothing to ask each other.
+// HandleCall answers the coordinator. Another party may ask only which slots this
+// one knows to be taken.
 func (p *Party) HandleCall(ctx context.Context, from keys.PartyID, body []byte) ([]byte, error) {
-	if from != keys.Coordinator {
-		return nil, fmt.Errorf("%q is not the coordinator", from)
-	}
 	var q request
 	r := reply{}
 	err := decode(body, &q)
+	if from != keys.Coordinator && q.Op != opRemember {
+		return nil, fmt.Errorf("%q is not the coordinator", from)
+	}
 	if err == nil {
 		r, err = p.answer(ctx, q)
 	}
@@ -240,29 +268,55 @@ func (p *Party) answer(ctx context.Context, q request) (reply, error) {
 		return reply{Status: &s}, nil
 	case opGenerate:
 		return p.generate(ctx, q)
+	case opReshare:
+		return p.reshare(ctx, q)
 	case opTest:
 		return p.test(ctx, q)
+	case opDrill:
+		return p.drill(ctx, q)
 	case opSign:
 		return p.signIntent(ctx, q)
 	case opActivate:
-		return reply{}, p.state.activate(q.Key)
+		return reply{}, p.activate(q)
+	case opRetire:
+		return reply{}, p.retire(q)
+	case opVoid:
+		return reply{}, p.cancelIntent(ctx, q)
+	case opBackup:
+		return p.backupKey(ctx, q)
+	case opAttest:
+		return p.attest(ctx, q)
+	case opCatchUp:
+		return reply{}, p.catchUp(ctx, q.Key)
+	case opRemember:
+		slots, more, policy := p.state.taken(q.After)
+		return reply{Slots: slots, More: more, Policy: policy}, nil
 	case opCancel:
 		p.desk.cancel(q.Label)
 		return reply{}, nil
 	}
-	return reply{}, fmt.Errorf("operation %q is not known; expected status, generate, test, activate, sign or cancel", q.Op)
+	return reply{}, fmt.Errorf("operation %q is not known", q.Op)
 }
 
 // Status is what the party says of itself.
 func (p *Party) Status() keys.PartyStatus {
+	policy := ""
+	if err := p.checkPolicy(); err != nil { // a new version is to be remembered before it is used
+		policy = err.Error()
+	}
 	ids, all, head := p.state.list()
-	s := keys.PartyStatus{Party: p.self, Up: true, AuditHead: head, Sessions: p.desk.running()}
+	s := keys.PartyStatus{Party: p.self, Up: true, Error: policy, AuditHead: head, Sessions: p.desk.running(), Policy: p.state.policyVersion()}
 	for _, id := range ids {
 		k := all[id]
-		s.Keys = append(s.Keys, keys.KeyStatus{
-			Key: id, Epoch: k.epoch, Threshold: p.config.Members.Threshold, Parties: len(p.config.Members.Parties),
-			PublicKey: k.public, Active: k.active, Frozen: k.frozen,
-		})
+		if len(k.epochs) == 0 {
+			s.Keys = append(s.Keys, keys.KeyStatus{Key: id, PublicKey: k.public, Frozen: k.frozen, Revoked: k.revoked})
+		}
+		for _, sh := range k.epochs {
+			s.Keys = append(s.Keys, keys.KeyStatus{
+				Key: id, Epoch: sh.epoch, Threshold: sh.m, Parties: len(sh.parties), Committee: sh.parties, Members: fmt.Sprintf("%x", sh.members[:]),
+				PublicKey: k.public, Active: sh.active, Frozen: k.frozen, Quarantine: k.restored,
+			})
+		}
 	}
 	if p.pool != nil {
 		s.Pool = p.pool.status()
@@ -284,8 +338,12 @@ func shareLabel(s *mpc.Share) vault.Label {
 }
 
 // share opens a fresh copy of a share and compares it with what the log says.
-func (p *Party) share(ctx context.Context, id keys.KeyID, k known) (*mpc.Share, error) {
-	label, b, err := p.vault.Get(ctx, shareName(id, k.epoch))
+func (p *Party) share(ctx context.Context, id keys.KeyID, k known, epoch keys.Epoch) (*mpc.Share, error) {
+	sh, ok := k.at(epoch)
+	if !ok {
+		return nil, fmt.Errorf("share of %q: no epoch %d", id, epoch)
+	}
+	label, b, err := p.vault.Get(ctx, shareName(id, epoch))
 	if err != nil {
 		return nil, fmt.Errorf("share of %q: %w", id, err)
 	}
@@ -294,11 +352,16 @@ func (p *Party) share(ctx context.Context, id keys.KeyID, k known) (*mpc.Share, 
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, err
 	}
-	if label != shareLabel(&s) || s.Key != id || s.Epoch != k.epoch || s.PublicKey != k.public {
-		return nil, fmt.Errorf("share of %q: record is of key %q, epoch %d; expected epoch %d, public key as in the log", id, s.Key, s.Epoch, k.epoch)
+	if label != shareLabel(&s) || s.Key != id || s.Epoch != epoch || s.PublicKey != k.public {
+		return nil, fmt.Errorf("share of %q: record is of key %q, epoch %d; expected epoch %d, public key as in the log", id, s.Key, s.Epoch, epoch)
 	}
-	if s.Threshold.M != p.config.Members.Threshold || !slices.Equal(s.Parties, p.config.Members.IDs()) {
-		return nil, fmt.Errorf("share of %q is %d-of-%v; expected %d-of-%v", id, s.Threshold.M, s.Parties, p.config.Members.Threshold, p.config.Members.IDs())
+	if s.Threshold.M != sh.m || !slices.Equal(s.Parties, sh.parties) {
+		return nil, fmt.Errorf("share of %q is %d-of-%v; expected %d-of-%v", id, s.Threshold.M, s.Parties, sh.m, sh.parties)
+	}
+	for _, party := range s.Parties {
+		if _, ok := p.config.Members.NodeKey(party); !ok {
+			p.config.Logger.Warn("a party of the key's committee is no member", "party", p.self, "key", id, "missing", party)
+		}
 	}
 	return &s, nil
 }

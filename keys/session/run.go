@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,9 +15,11 @@ import (
 	"goodcontrol/keys/wire"
 )
 
-// machine is one party's side of a protocol: mpc.Keygen or mpc.Sign. Messages
+// machine is one party's side of a protocol: mpc.Keygen, mpc.Reshare or mpc.Sign. Messages
 // of one sender are given to it in the order of the protocol, one of each type.
 type machine interface {
+	// Expect lists the types of messages that a peer sends to this party.
+	Expect(from keys.PartyID) []uint8
 	Start() ([]mpc.Message, error)
 	Receive(from keys.PartyID, m mpc.Message) ([]mpc.Message, error)
 }
@@ -47,6 +50,8 @@ type run struct {
 	conn    keys.Conn
 	sign    *wire.Identity
 	members keys.Members
+	state   *state
+	heads   map[keys.PartyID]head // of the peers' logs
 
 	inbox chan *envelope
 	have  map[slot]*envelope // the first of each, by whom and what
@@ -171,7 +176,11 @@ func (r *run) join(ctx context.Context) error {
 			return &lost{Missing: []keys.PartyID{p}, Reason: fmt.Errorf("%q was asked something else, or decided otherwise", p)}
 		}
 	}
-	if err := r.say(ctx, envelope{Kind: kindOpen, Payload: fresh[:]}); err != nil {
+	told, err := json.Marshal(heads{Own: r.state.head(r.self, r.sign), Seen: r.state.seen(r.peers)})
+	if err != nil {
+		return err
+	}
+	if err := r.say(ctx, envelope{Kind: kindOpen, Payload: append(fresh[:], told...)}); err != nil {
 		return err
 	}
 	opens, err := r.gather(ctx, kindOpen)
@@ -179,19 +188,49 @@ func (r *run) join(ctx context.Context) error {
 		return err
 	}
 	for p, o := range opens {
-		if len(o) != 64 || r.commitment(p, o) != [32]byte(commits[p][32:]) {
+		if len(o) < 64 || r.commitment(p, o[:64]) != [32]byte(commits[p][32:]) {
 			return r.convict(p, "opening does not fit its commitment", slot{from: p, kind: kindCommit}, slot{from: p, kind: kindOpen})
+		}
+		if err := r.hear(p, o[64:]); err != nil {
+			return err
 		}
 	}
 	opens[r.self] = fresh[:]
 	var ids, chains [][]byte
 	for _, p := range r.signers() {
 		ids = append(ids, []byte(p), opens[p][:32])
-		chains = append(chains, []byte(p), opens[p][32:])
+		chains = append(chains, []byte(p), opens[p][32:64])
 	}
 	r.id = hashParts("goodcontrol/keys/session/v1", append([][]byte{r.binding[:]}, ids...)...)
 	r.chain = hashParts("goodcontrol/keys/chain-code/v1", append([][]byte{r.id[:]}, chains...)...)
 	return r.recheck()
+}
+
+// heads are exchanged in every session: the sender's own, and the last it has
+// seen of each of the others.
+type heads struct {
+	Own  head                  `json:"own"`
+	Seen map[keys.PartyID]head `json:"seen,omitempty"`
+}
+
+// hear keeps a peer's head and compares what the peer has seen of this party's
+// own log with that log.
+func (r *run) hear(p keys.PartyID, told []byte) error {
+	var h heads
+	key, _ := r.members.NodeKey(p)
+	err := decode(told, &h)
+	if err == nil {
+		err = h.Own.verify(p, key)
+	}
+	if err != nil {
+		return r.convict(p, fmt.Sprintf("log head: %v", err), slot{from: p, kind: kindOpen})
+	}
+	r.heads[p] = h.Own
+	mine, ok := h.Seen[r.self]
+	if !ok || mine.verify(r.self, r.sign.NodeKey()) != nil {
+		return nil // nothing that this party ever said
+	}
+	return r.state.witnessed(p, mine)
 }
 
 func (r *run) commitment(p keys.PartyID, opening []byte) [32]byte {
@@ -219,13 +258,14 @@ func (r *run) convict(p keys.PartyID, reason string, said ...slot) error {
 	return v
 }
 
-// exchange drives the machine until done says so.
-func (r *run) exchange(ctx context.Context, protocol mpc.Protocol, m machine, done func() (bool, error)) error {
+// exchange drives the machine until done says so. last, unless it is nil, is
+// asked before the protocol's last message is said.
+func (r *run) exchange(ctx context.Context, protocol mpc.Protocol, m machine, last func() error, done func() (bool, error)) error {
 	out, err := m.Start()
 	if err != nil {
 		return err
 	}
-	x := exchange{run: r, protocol: protocol, machine: m, given: map[keys.PartyID]int{}, echoed: map[slot]bool{}}
+	x := exchange{run: r, protocol: protocol, machine: m, last: last, given: map[keys.PartyID]int{}, echoed: map[slot]bool{}}
 	if err := x.post(ctx, out); err != nil {
 		return err
 	}
@@ -250,12 +290,18 @@ type exchange struct {
 	*run
 	protocol mpc.Protocol
 	machine  machine
+	last     func() error
 	given    map[keys.PartyID]int // how many messages of each peer the machine has had
 	echoed   map[slot]bool
 }
 
 func (x *exchange) post(ctx context.Context, out []mpc.Message) error {
 	for _, m := range out {
+		if int(m.Type) == len(x.protocol)-1 && x.last != nil {
+			if err := x.last(); err != nil {
+				return err
+			}
+		}
 		if err := x.say(ctx, envelope{Kind: kindMessage, Type: m.Type, To: m.To, Payload: m.Payload}); err != nil {
 			return err
 		}
@@ -263,21 +309,30 @@ func (x *exchange) post(ctx context.Context, out []mpc.Message) error {
 	return nil
 }
 
+// turn is the place of the peer's next message, unless all have been given.
+func (x *exchange) turn(p keys.PartyID) (slot, bool) {
+	types := x.machine.Expect(p)
+	if x.given[p] == len(types) {
+		return slot{}, false
+	}
+	return slot{from: p, kind: kindMessage, typ: types[x.given[p]]}, true
+}
+
 // waiting names the peers whose next message, or echo of another's, has not
 // come.
 func (x *exchange) waiting() []keys.PartyID {
 	late := map[keys.PartyID]bool{}
 	for _, p := range x.peers {
-		typ := uint8(x.given[p])
-		if int(typ) == len(x.protocol) {
+		at, more := x.turn(p)
+		if !more {
 			continue
 		}
-		if x.have[slot{from: p, kind: kindMessage, typ: typ}] == nil {
+		if x.have[at] == nil {
 			late[p] = true
 			continue
 		}
 		for _, q := range x.peers {
-			if q != p && x.have[slot{from: q, kind: kindEcho, typ: typ, about: p}] == nil {
+			if q != p && x.have[slot{from: q, kind: kindEcho, typ: at.typ, about: p}] == nil {
 				late[q] = true
 			}
 		}
@@ -289,11 +344,10 @@ func (x *exchange) waiting() []keys.PartyID {
 // the order of the protocol, broadcasts once all have heard the same.
 func (x *exchange) deliver(ctx context.Context) (progress bool, err error) {
 	for _, p := range x.peers {
-		for x.given[p] < len(x.protocol) {
-			typ := uint8(x.given[p])
-			at := slot{from: p, kind: kindMessage, typ: typ}
+		for {
+			at, more := x.turn(p)
 			e := x.have[at]
-			if e == nil {
+			if !more || e == nil {
 				break
 			}
 			ready, err := x.ready(ctx, at, e)
@@ -305,9 +359,9 @@ func (x *exchange) deliver(ctx context.Context) (progress bool, err error) {
 			}
 			x.given[p]++
 			progress = true
-			out, err := x.machine.Receive(p, mpc.Message{Type: typ, To: e.To, Payload: e.Payload})
+			out, err := x.machine.Receive(p, mpc.Message{Type: at.typ, To: e.To, Payload: e.Payload})
 			if err != nil {
-				return false, x.blame(err, typ)
+				return false, x.blame(err, at.typ)
 			}
 			if err := x.post(ctx, out); err != nil {
 				return false, err
@@ -371,8 +425,11 @@ func (x *exchange) blame(err error, typ uint8) error {
 	return v
 }
 
-// confirm makes sure that all parties have the same result.
-func (r *run) confirm(ctx context.Context, result [32]byte) error {
+// confirm makes sure that those parties have the same result.
+func (r *run) confirm(ctx context.Context, result [32]byte, among []keys.PartyID) error {
+	said := r.peers
+	r.peers = slices.DeleteFunc(slices.Clone(r.peers), func(p keys.PartyID) bool { return !slices.Contains(among, p) })
+	defer func() { r.peers = said }()
 	if err := r.say(ctx, envelope{Kind: kindConfirm, Payload: result[:]}); err != nil {
 		return err
 	}

@@ -71,7 +71,9 @@ type cluster struct {
 	wrap     func(keys.PartyID, keys.Conn) keys.Conn // tests put faults here
 	limit    map[keys.PartyID]time.Duration          // SignTimeout of parties, if not the default
 
-	production bool // parties are not built for test parameters
+	backup     *session.BackupConfig
+	policy     keys.Authorizer // nil for one that allows nearly everything
+	production bool            // parties are not built for test parameters
 }
 
 var three = []keys.PartyID{"a", "b", "c"}
@@ -165,7 +167,10 @@ func (c *cluster) open(p keys.PartyID) (*session.Party, error) {
 	conn := c.wrap(p, mesh)
 	config := session.PartyConfig{
 		Dir: dir, Identity: c.identity[p], Members: c.members, Conn: conn, KEK: kek,
-		Authorizer: authorizer{}, Logger: discard(), SignTimeout: c.limit[p],
+		Authorizer: authorizer{}, Logger: discard(), SignTimeout: c.limit[p], Backup: c.backup,
+	}
+	if c.policy != nil {
+		config.Authorizer = c.policy
 	}
 	if !c.production {
 		config.InsecureTestPreParams = testParams(c.t, p)
@@ -184,7 +189,7 @@ func testParams(t testing.TB, p keys.PartyID) *mpc.TestPreParams {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := mpc.InsecureTestPreParams(array, int(p[0]-'a'), 3)
+	source, err := mpc.InsecureTestPreParams(array, int(p[0]-'a'), 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +245,7 @@ func TestGenerateAndSign(t *testing.T) {
 		t.Errorf("second Generate = %v, %v; want the same key %v", again, err, pub)
 	}
 	i := intent{Key: "omnibus", Path: keys.Path{0, 7}, Message: "pay"}
-	sig, err := c.group.Sign(ctx, i.bytes())
+	sig, err := c.group.Sign(ctx, i.Key, i.bytes())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 func (c *cluster) mustSign(i intent) {
 	c.t.Helper()
-	sig, err := c.group.Sign(context.Background(), i.bytes())
+	sig, err := c.group.Sign(context.Background(), i.Key, i.bytes())
 	if err != nil {
 		c.t.Fatalf("signing %+v: %v", i, err)
 	}
@@ -65,7 +65,7 @@ func TestSlotIsGivenOnce(t *testing.T) {
 	refused := func(when string) {
 		t.Helper()
 		for range 3 {
-			if _, err := c.group.Sign(context.Background(), other.bytes()); !errors.Is(err, keys.ErrRefused) {
+			if _, err := c.group.Sign(context.Background(), other.Key, other.bytes()); !errors.Is(err, keys.ErrRefused) {
 				t.Errorf("second intent for a slot, %s: %v; want %v", when, err, keys.ErrRefused)
 			}
 		}
@@ -84,14 +84,14 @@ func TestSlotIsGivenOnce(t *testing.T) {
 func TestPolicyRefuses(t *testing.T) {
 	c := newCluster(t)
 	pub := c.ready()
-	_, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m", Deny: true}.bytes())
+	_, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "m", Deny: true}.bytes())
 	if !errors.Is(err, keys.ErrRefused) || !strings.Contains(err.Error(), "denied by policy") {
 		t.Errorf("Sign = %v; want a refusal with the policy's reason", err)
 	}
-	if _, err := c.group.Sign(context.Background(), intent{Key: "other", Message: "m"}.bytes()); !errors.Is(err, keys.ErrUnknownKey) {
+	if _, err := c.group.Sign(context.Background(), "other", intent{Key: "other", Message: "m"}.bytes()); !errors.Is(err, keys.ErrUnknownKey) {
 		t.Errorf("Sign with a key nobody has = %v; want %v", err, keys.ErrUnknownKey)
 	}
-	if _, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m", Address: [20]byte{1}}.bytes()); !errors.Is(err, keys.ErrRefused) || !strings.Contains(err.Error(), "has address") {
+	if _, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "m", Address: [20]byte{1}}.bytes()); !errors.Is(err, keys.ErrRefused) || !strings.Contains(err.Error(), "has address") {
 		t.Errorf("Sign for an address that is not the key's = %v; want a refusal", err)
 	}
 	child, err := pub.Child(keys.Path{1})
@@ -99,7 +99,7 @@ func TestPolicyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mustSign(intent{Key: "test", Path: keys.Path{1}, Message: "m", Address: child.Address()})
-	if _, err := c.group.Sign(context.Background(), intent{Key: "test", Message: ""}.bytes()); err != nil {
+	if _, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: ""}.bytes()); err != nil {
 		t.Errorf("Sign after refusals = %v", err)
 	}
 }
@@ -118,7 +118,7 @@ func TestPartyDown(t *testing.T) {
 		}
 	}
 	c.stop["c"]()
-	if _, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m"}.bytes()); !errors.Is(err, keys.ErrQuorum) {
+	if _, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "m"}.bytes()); !errors.Is(err, keys.ErrQuorum) {
 		t.Errorf("Sign with one party = %v; want %v", err, keys.ErrQuorum)
 	}
 	if _, err := c.group.Generate(context.Background(), "new"); !errors.Is(err, keys.ErrQuorum) {
@@ -204,13 +204,13 @@ func TestTamperedMessageFreezes(t *testing.T) {
 		}}
 	}
 	c.ready()
-	_, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m"}.bytes())
+	_, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "m"}.bytes())
 	if !errors.Is(err, keys.ErrAborted) {
 		t.Fatalf("Sign with a cheat = %v; want %v", err, keys.ErrAborted)
 	}
 	c.stop["b"]()
 	b := c.start("b")
-	if _, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "n"}.bytes()); !errors.Is(err, keys.ErrFrozen) {
+	if _, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "n"}.bytes()); !errors.Is(err, keys.ErrFrozen) {
 		t.Errorf("Sign after the abort and a restart = %v; want %v", err, keys.ErrFrozen)
 	}
 	log, err := os.ReadFile(filepath.Join(c.dir, "b", "audit.jsonl"))
@@ -255,7 +255,7 @@ func TestEquivocationFreezes(t *testing.T) {
 		}}
 	}
 	c.ready()
-	_, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m"}.bytes())
+	_, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "m"}.bytes())
 	if !errors.Is(err, keys.ErrAborted) || !strings.Contains(err.Error(), "equivocation") {
 		t.Fatalf("Sign with an equivocator = %v; want an abort for equivocation", err)
 	}
@@ -411,7 +411,7 @@ func TestPartyHaltsWithoutItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 { // some of these ask a first
-		_, err := c.group.Sign(context.Background(), intent{Key: "test", Message: "m", Slot: fmt.Sprint(i)}.bytes())
+		_, err := c.group.Sign(context.Background(), "test", intent{Key: "test", Message: "m", Slot: fmt.Sprint(i)}.bytes())
 		if err != nil && !strings.Contains(err.Error(), "halts") {
 			t.Errorf("Sign = %v; want a signature by others, or that a halts", err)
 		}

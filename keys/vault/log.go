@@ -40,10 +40,10 @@ const maxLine = 8 << 20
 const zeroHash = "0000000000000000000000000000000000000000000000000000000000000000"
 
 // OpenLog opens the log at path, makes it if need be, checks the whole chain
-// and shows each line to fold in order. It refuses a log of which any line is
+// and shows each line with its hash to fold in order. It refuses a log of which any line is
 // not what was written. A last line without its newline was being written when
 // the process died; Append had not returned, so it is cut off.
-func OpenLog(path string, fold func(Line) error) (*Log, error) {
+func OpenLog(path string, fold func(line Line, hash string) error) (*Log, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening log: %w", err)
@@ -60,7 +60,7 @@ func OpenLog(path string, fold func(Line) error) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) replay(path string, fold func(Line) error) error {
+func (l *Log) replay(path string, fold func(line Line, hash string) error) error {
 	r := bufio.NewReaderSize(l.f, 1<<16)
 	var whole int64 // bytes of complete lines
 	for n := 1; ; n++ {
@@ -81,7 +81,7 @@ func (l *Log) replay(path string, fold func(Line) error) error {
 		if err != nil {
 			return fmt.Errorf("%s line %d: %w", path, n, err)
 		}
-		if err := fold(line); err != nil {
+		if err := fold(line, l.head); err != nil {
 			return fmt.Errorf("%s line %d: %w", path, n, err)
 		}
 		whole += int64(len(b))

@@ -17,7 +17,7 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 // events opens the log and returns what it says.
 func events(path string) (*vault.Log, string, error) {
 	var b strings.Builder
-	l, err := vault.OpenLog(path, func(l vault.Line) error {
+	l, err := vault.OpenLog(path, func(l vault.Line, _ string) error {
 		fmt.Fprintf(&b, "%d %s %s\n", l.Seq, l.Event, l.Data)
 		return nil
 	})

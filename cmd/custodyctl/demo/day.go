@@ -200,7 +200,7 @@ func (w *world) theft(ctx context.Context, amount *big.Int) (hash common.Hash, s
 	if err != nil {
 		return hash, sealed, err
 	}
-	sig, err := group.Sign(ctx, payload)
+	sig, err := group.Sign(ctx, rootKey, payload)
 	if err != nil {
 		return hash, sealed, fmt.Errorf("signing with two corrupted parties: %w", err)
 	}

@@ -4,8 +4,6 @@ package policyfile
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"time"
 
 	"goodcontrol/custody/wallet"
@@ -13,41 +11,45 @@ import (
 )
 
 // Authorizer decides by the policy in a file, read anew for each intent, so that a
-// policy that was replaced is in force at once. A version lower than one seen
-// before is refused: somebody has put an old policy back.
-type Authorizer struct {
-	path string
+// policy that was replaced is in force at once. That the version never goes down is
+// for the party to see to, which remembers the highest in its log.
+type Authorizer struct{ path string }
 
-	mu   sync.Mutex
-	seen uint64
-}
-
-var _ keys.Authorizer = (*Authorizer)(nil)
+var (
+	_ keys.Authorizer = Authorizer{}
+	_ keys.Versioned  = Authorizer{}
+	_ keys.Canceller  = Authorizer{}
+)
 
 // Open reads the policy once, so that a file that cannot be used is found at start.
-func Open(path string) (*Authorizer, error) {
-	a := &Authorizer{path: path}
-	_, err := a.load()
+func Open(path string) (Authorizer, error) {
+	a := Authorizer{path}
+	_, err := wallet.LoadPolicy(a.path)
 	return a, err
 }
 
-func (a *Authorizer) load() (*wallet.Policy, error) {
+// PolicyVersion is the version of the policy in the file now.
+func (a Authorizer) PolicyVersion() (uint64, error) {
 	p, err := wallet.LoadPolicy(a.path)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if p.Version < a.seen {
-		return nil, fmt.Errorf("policy %s is version %d, version %d was in force before", a.path, p.Version, a.seen)
+	return p.Version, nil
+}
+
+// AuthorizeCancel takes an intent back if the policy's people have.
+func (a Authorizer) AuthorizeCancel(_ context.Context, cancellation []byte, _ time.Time) (keys.Cancellation, error) {
+	p, err := wallet.LoadPolicy(a.path)
+	if err != nil {
+		return keys.Cancellation{}, err
 	}
-	a.seen = p.Version
-	return p, nil
+	c, err := p.AuthorizeCancel(cancellation)
+	return keys.Cancellation{Intent: c.Intent, Slot: c.Slot, Policy: p.Version}, err
 }
 
 // Authorize turns what the policy allows into what this party signs.
-func (a *Authorizer) Authorize(_ context.Context, intent []byte, now time.Time) (keys.Request, error) {
-	p, err := a.load()
+func (a Authorizer) Authorize(_ context.Context, intent []byte, now time.Time) (keys.Request, error) {
+	p, err := wallet.LoadPolicy(a.path)
 	if err != nil {
 		return keys.Request{}, err
 	}
@@ -59,5 +61,8 @@ func (a *Authorizer) Authorize(_ context.Context, intent []byte, now time.Time) 
 	if err != nil {
 		return keys.Request{}, err
 	}
-	return keys.Request{Intent: ok.Intent, Key: keys.KeyID(ok.Key), Path: path, Address: ok.Sender, Digest: ok.Digest, Slot: ok.Slot}, nil
+	return keys.Request{
+		Intent: ok.Intent, Key: keys.KeyID(ok.Key), Path: path, Address: ok.Sender, Digest: ok.Digest, Slot: ok.Slot,
+		Expires: ok.Expires, Policy: p.Version,
+	}, nil
 }

@@ -131,8 +131,48 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestReplaced shows that the file that stands there is in force, at once, unless it
-// is older than one that was.
+// TestCancel: an intent is taken back by those who could approve it, with
+// signatures that approve nothing.
+func TestCancel(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.json")
+	write(t, path, policy(3, 100))
+	a, err := policyfile.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	approved := request(t, 2, 100, "mia", "carl")
+	cancel := func(people ...string) []byte {
+		r, err := wallet.DecodeRequest(approved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Approvals = nil
+		hash := wallet.HashCancel(r.Intent)
+		for _, p := range people {
+			r.Approvals = append(r.Approvals, wallet.Approval{Person: p, Signature: ed25519.Sign(key(p), hash[:])})
+		}
+		b, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	late := made.Add(24 * time.Hour) // an expired intent may be taken back
+	c, err := a.AuthorizeCancel(t.Context(), cancel("mia", "carl"), late)
+	if err != nil || c.Policy != 3 || c.Slot != chain+":"+source.Hex()+"|9" || c.Intent == [32]byte{} {
+		t.Errorf("cancellation %+v, %v", c, err)
+	}
+	for name, b := range map[string][]byte{"the maker alone": cancel("mia"), "a checker alone": cancel("carl"), "nobody": cancel(), "the approvals": approved} {
+		if c, err := a.AuthorizeCancel(t.Context(), b, late); err == nil {
+			t.Errorf("cancelled by %s: %+v", name, c)
+		}
+	}
+	if _, err := a.Authorize(t.Context(), cancel("mia", "carl"), made); err == nil {
+		t.Error("a cancellation approves")
+	}
+}
+
+// TestReplaced shows that the file that stands there is in force, at once.
 func TestReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.json")
 	write(t, path, policy(5, 100))
@@ -163,11 +203,12 @@ func TestReplaced(t *testing.T) {
 	if err := ask(6, 10); err != nil {
 		t.Error(err)
 	}
-	write(t, path, policy(5, 100))
-	refused(ask(5, 100), "version 5", "version 6")
-	write(t, path, policy(6, 10))
-	if err := ask(6, 10); err != nil {
-		t.Errorf("with the newer one back: %v", err)
+	for _, version := range []uint64{7, 5} { // that it went down is for the party to refuse
+		write(t, path, policy(version, 100))
+		r, err := a.Authorize(t.Context(), request(t, version, 100, "mia", "carl"), made)
+		if got, err2 := a.PolicyVersion(); err != nil || err2 != nil || got != version || r.Policy != version || !r.Expires.Equal(made.Add(time.Hour)) {
+			t.Errorf("policy version %d, %v, request %+v, %v; want %d", got, err2, r, err, version)
+		}
 	}
 	if err := os.WriteFile(path, []byte(`{"version":7,"checkers":0}`), 0o600); err != nil {
 		t.Fatal(err)
