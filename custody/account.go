@@ -137,6 +137,7 @@ const (
 	DistributionDue AccountType = 82 // a dividend, split or the like that is payable and has not come in (item 6)
 	SweepBank       AccountType = 83 // customers' swept cash at a program bank
 	ClearingFund    AccountType = 84 // the firm's own deposit in a clearing agency's fund, such as NSCC's
+	SettlementCash  AccountType = 85 // money of settlements that the bank has not shown yet, to come in or to go out
 )
 
 // typeInfo is the meaning of an account type.
@@ -194,6 +195,7 @@ var accountTypes = [...]typeInfo{
 	DistributionDue: {"distribution.receivable", At, NoOwner, DistributionReceivable},
 	SweepBank:       {"bank.sweep", At, NoOwner, NoControl},
 	ClearingFund:    {"clearing.fund", At, NoOwner, NoControl},
+	SettlementCash:  {"bank.settlement", At, NoOwner, InTransit},
 }
 
 func (t AccountType) info() typeInfo {

@@ -188,7 +188,7 @@ func (n *Node) controlLines(p *picture) []api.ControlLine {
 	lines := []api.ControlLine{}
 	for _, c := range p.control {
 		line := api.ControlLine{
-			Asset: string(c.Asset), Symbol: n.assets[c.Asset].Symbol, Required: n.whole(c.Asset, c.Required),
+			Asset: string(c.Asset), Symbol: n.symbol(c.Asset), Required: n.whole(c.Asset, c.Required),
 			InControl: n.whole(c.Asset, c.InControl), Deficit: n.whole(c.Asset, c.Deficit),
 		}
 		for _, e := range c.Elsewhere {
@@ -245,7 +245,7 @@ func ownedBy(a custody.Account, owner string) bool {
 func (n *Node) positionOf(p *picture, x custody.Position) api.Position {
 	out := api.Position{
 		Account: x.Account.String(), Side: x.Account.Side().String(), Type: x.Account.Type.String(), Asset: string(x.Asset),
-		Symbol: n.assets[x.Asset].Symbol, Settled: n.whole(x.Asset, x.Settled), Pending: n.whole(x.Asset, x.Pending),
+		Symbol: n.symbol(x.Asset), Settled: n.whole(x.Asset, x.Settled), Pending: n.whole(x.Asset, x.Pending),
 	}
 	if x.Account.Side() == custody.At {
 		out.Control = x.Account.Type.Control().String()
@@ -264,7 +264,7 @@ func (n *Node) Breaks(_ context.Context, q api.ListQuery) (api.Page[api.Break], 
 	var items []api.Break
 	for _, b := range p.breaks {
 		items = append(items, api.Break{
-			ID: b.ID, Place: b.Place, Asset: string(b.Asset), Symbol: n.assets[b.Asset].Symbol, Books: n.whole(b.Asset, b.Books),
+			ID: b.ID, Place: b.Place, Asset: string(b.Asset), Symbol: n.symbol(b.Asset), Books: n.whole(b.Asset, b.Books),
 			Outside: n.whole(b.Asset, b.Outside), Difference: n.whole(b.Asset, b.Difference), Explained: n.whole(b.Asset, b.Explained),
 			Unexplained: n.whole(b.Asset, b.Unexplained()), Cause: b.Cause, FirstSeen: b.FirstSeen.UTC(), AgeSeconds: age(p.at, b.FirstSeen),
 			ExpectedSource: b.ExpectedSource, AffectsReserve: b.AffectsReserve, Evidence: b.Evidence,

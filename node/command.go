@@ -215,7 +215,7 @@ func (n *Node) bookAddress(c api.BookAddress) (decision, error) {
 }
 
 func (n *Node) expectTransfer(c api.ExpectTransfer) (decision, error) {
-	asset, ok := n.assets[c.Asset]
+	asset, ok := n.lookup(c.Asset)
 	if !ok {
 		return nil, api.Errorf(api.CodeInvalid, "asset %s is not listed", c.Asset)
 	}

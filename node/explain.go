@@ -41,14 +41,16 @@ func (m moment) head() api.Head { return api.Head{AsOf: m.at.UTC(), Seq: m.seq} 
 // figureLine reads the name of a figure, in which an asset may be called by its symbol.
 func (n *Node) figureLine(text string) (explain.Line, error) {
 	symbols := map[string]custody.AssetID{}
-	for id, a := range n.assets {
-		symbols[a.Symbol] = id
+	for _, a := range n.listed.Load().Assets() {
+		if _, taken := symbols[a.Symbol]; !taken {
+			symbols[a.Symbol] = a.ID
+		}
 	}
 	l, err := explain.ParseLine(text, symbols)
 	if err != nil {
 		return l, api.Errorf(api.CodeInvalid, "%v", err)
 	}
-	if _, listed := n.assets[l.Asset]; l.Asset != "" && !listed {
+	if _, listed := n.lookup(l.Asset); l.Asset != "" && !listed {
 		return l, api.Errorf(api.CodeNotFound, "line %q: asset %s is not listed", text, l.Asset)
 	}
 	return l, nil

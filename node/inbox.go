@@ -182,7 +182,7 @@ func (in *inbox) read(r offchain.Received) (all []custody.Observation, told []to
 	held := in.n.picture.Load().holdings
 	for _, s := range result.Securities {
 		observations, err := s.Observations(r, func(id custody.AssetID) (uint8, bool) {
-			a, ok := in.n.assets[id]
+			a, ok := in.n.lookup(id)
 			return a.Scale, ok
 		})
 		if err != nil {

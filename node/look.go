@@ -57,6 +57,7 @@ type picture struct {
 func (n *Node) look(now time.Time) (*picture, error) {
 	n.freshen()
 	f := n.fold
+	n.list(f)
 	p := &picture{
 		at: now, finals: maps.Clone(n.finals), inputs: n.locationsHeard(), positions: n.books.Positions(), holdings: f.settle.Holdings(),
 		unauthorized: f.settle.Unauthorized(), locations: f.settle.Locations(), owners: f.settle.Owners(), wallets: f.settle.Wallets(), addresses: f.settle.Addresses(),
@@ -66,7 +67,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 		p.inputs[id] = n.inputs[id]
 	}
 	var err error
-	p.breaks, err = recon.Compare(recon.Inputs{Positions: p.positions, Holdings: p.holdings, InFlight: f.settle.InFlight})
+	p.breaks, err = recon.Compare(recon.Inputs{Positions: p.positions, Holdings: p.holdings, InFlight: f.settle.InFlight, Called: f.settle.Called})
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +127,25 @@ func contradictions(breaks []custody.Break) []string {
 
 // lookup finds a listed asset.
 func (n *Node) lookup(id custody.AssetID) (custody.Asset, bool) {
-	a, ok := n.assets[id]
-	return a, ok
+	return n.listed.Load().Asset(id)
+}
+
+// list publishes the security master, if anything was listed since.
+func (n *Node) list(f *fold) {
+	if last := n.listed.Load(); last == nil || last.Version != f.settle.Master().Version {
+		n.listed.Store(f.settle.Master().Clone())
+	}
+}
+
+// symbol is how people call an asset.
+func (n *Node) symbol(id custody.AssetID) string {
+	a, _ := n.lookup(id)
+	return a.Symbol
 }
 
 // whole writes an amount in whole units of its asset.
 func (n *Node) whole(id custody.AssetID, amount custody.Amount) string {
-	if a, ok := n.assets[id]; ok {
+	if a, ok := n.lookup(id); ok {
 		return a.Format(amount)
 	}
 	return amount.String()
@@ -147,7 +160,7 @@ func (n *Node) compute(f *fold, p, last *picture) error {
 	if err != nil {
 		return err
 	}
-	basis := reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks}
+	basis := reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks, Terms: f.terms()}
 	running, err := f.lines.Books(basis)
 	if err != nil {
 		return err
@@ -197,6 +210,15 @@ func sameItems(a, b reserve.LineItems) bool {
 		}
 	}
 	return true
+}
+
+// terms are what clearing agencies require for customers, as activities told.
+func (f *fold) terms() map[custody.Account]reserve.Terms {
+	terms := map[custody.Account]reserve.Terms{}
+	for account, r := range f.settle.Required() {
+		terms[account] = reserve.Terms{Item: reserve.Item(r.Item), UpTo: r.Dollars}
+	}
+	return terms
 }
 
 // params is what the configuration says of every computation.

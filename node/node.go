@@ -34,7 +34,9 @@ import (
 // Node is one custody broker node on one data folder.
 type Node struct {
 	config Config
-	assets map[custody.AssetID]custody.Asset
+	// listed is the security master as of the last step, for those who read at any
+	// time; the fold's own belongs to step.
+	listed atomic.Pointer[custody.Master]
 	rules  reserve.Rules
 	rule   reserve.Params // what every computation shares; AsOf and Rules are set for each
 	banks  map[custody.Account]reserve.ReserveAccount
@@ -224,8 +226,9 @@ func (n *Node) refold(ctx context.Context) (*fold, error) {
 
 // newFold has folded nothing.
 func (n *Node) newFold() (*fold, error) {
-	lines, err := reserve.NewTracker(n.lookup, n.rule.Schedule.Place)
-	return &fold{settle: settle.New(), lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{}}, err
+	machine := settle.New()
+	lines, err := reserve.NewTracker(machine.Master().Asset, n.rule.Schedule.Place)
+	return &fold{settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{}}, err
 }
 
 // mean folds entries into what later observations mean. They need not be in the

@@ -37,7 +37,7 @@ func (in *inbox) takePrices(ctx context.Context, r offchain.Received, put func(c
 		p.Asset = canonicalAsset(p.Asset)
 		// A vendor's file may be of more than we hold. What is not listed is held by
 		// nobody, so its price moves nothing.
-		if _, listed := in.n.assets[p.Asset]; !listed {
+		if _, listed := in.n.lookup(p.Asset); !listed {
 			continue
 		}
 		p.Source = in.name()

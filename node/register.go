@@ -88,7 +88,7 @@ func (n *Node) balances(p *picture, at func(custody.Place) bool) (list []api.Bal
 		sums[x.Asset], _ = sums[x.Asset].Add(x.Settled) // the stock record added them up before
 	}
 	for _, id := range order {
-		list = append(list, api.Balance{Asset: string(id), Symbol: n.assets[id].Symbol, Amount: n.whole(id, sums[id])})
+		list = append(list, api.Balance{Asset: string(id), Symbol: n.symbol(id), Amount: n.whole(id, sums[id])})
 	}
 	return list, frozen
 }
@@ -160,7 +160,7 @@ func (n *Node) withdrawalOf(w wallet.Withdrawal) api.Withdrawal {
 	i := w.Intent
 	return api.Withdrawal{
 		ID: w.ID, State: string(w.State), Wallet: i.Wallet, Owner: i.Client, From: i.From, To: i.To, Asset: string(i.Asset),
-		Symbol: n.assets[i.Asset].Symbol, Amount: n.whole(i.Asset, i.Amount), RequestedBy: i.Maker, RequestedAt: i.Created,
+		Symbol: n.symbol(i.Asset), Amount: n.whole(i.Asset, i.Amount), RequestedBy: i.Maker, RequestedAt: i.Created,
 		IntentHash: fmt.Sprintf("0x%x", w.Hash), Approvals: approvers(w), Needed: n.needed(), Tx: w.Tx, Reason: w.Reason,
 	}
 }
@@ -207,7 +207,7 @@ func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Appro
 		if w.State == wallet.Requested && p.at.Before(w.Intent.Expires) {
 			items = append(items, api.Approval{
 				ID: w.ID, Kind: "withdrawal", Hash: fmt.Sprintf("0x%x", w.Hash), Needed: n.needed(), Have: approvers(w), Since: w.Intent.Created,
-				Summary: fmt.Sprintf("%s %s of %s from wallet %s to %s", n.whole(w.Intent.Asset, w.Intent.Amount), n.assets[w.Intent.Asset].Symbol, w.Intent.Client, w.Intent.Wallet, w.Intent.To),
+				Summary: fmt.Sprintf("%s %s of %s from wallet %s to %s", n.whole(w.Intent.Asset, w.Intent.Amount), n.symbol(w.Intent.Asset), w.Intent.Client, w.Intent.Wallet, w.Intent.To),
 			})
 		}
 	}

@@ -39,9 +39,6 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if n.now == nil {
 		n.now = time.Now
 	}
-	if n.assets, err = config.assets(); err != nil {
-		return nil, err
-	}
 	if n.rules, err = reserve.LoadRules(); err != nil {
 		return nil, err
 	}
@@ -113,7 +110,7 @@ func (n *Node) openRegister(ctx context.Context) error {
 	}
 	add(custody.KindOwnerOpened, "owner/firm", custody.OwnerOpened{ID: "firm", Kind: custody.Firm, Name: n.config.Entity})
 	for _, a := range n.config.Assets {
-		add(custody.KindAssetListed, "asset/"+string(a.ID), n.assets[a.ID])
+		add(custody.KindAssetListed, "asset/"+string(a.ID), custody.Asset{ID: a.ID, Symbol: a.Symbol, Class: a.Class, Scale: a.Scale})
 	}
 	for _, l := range n.config.Locations {
 		add(custody.KindLocationOpened, "location/"+string(l.Place), custody.LocationOpened(l))
@@ -124,7 +121,11 @@ func (n *Node) openRegister(ctx context.Context) error {
 	if err := n.fold.mean(entries...); err != nil {
 		return err
 	}
-	return n.post(ctx, nil, entries)
+	if err := n.post(ctx, nil, entries); err != nil {
+		return err
+	}
+	n.list(n.fold)
+	return nil
 }
 
 // Close gives back what New opened. Run must have returned.

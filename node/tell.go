@@ -144,7 +144,7 @@ func (n *Node) reserveConditions(p *picture, s reserve.Statement, drivers []rese
 		return all
 	}
 	for _, x := range s.Funding.Ineligible {
-		if a, ok := n.assets[custody.AssetID(x.Asset)]; ok && a.Class.Digital() {
+		if a, ok := n.lookup(custody.AssetID(x.Asset)); ok && a.Class.Digital() {
 			all = append(all, alert.Condition{
 				Key:  fmt.Sprintf("reserve.ineligible_asset/%s/%s", s.Params.Population, x.Asset),
 				Kind: alert.IneligibleAsset,
@@ -214,7 +214,7 @@ func (n *Node) deficit(c reserve.SecurityControl) alert.Condition {
 		Deficit   string               `json:"deficit"`
 		Elsewhere map[string]string    `json:"elsewhere"`
 	}{
-		c.Asset, n.assets[c.Asset].Symbol, c.Class, n.whole(c.Asset, c.Required), n.whole(c.Asset, c.InControl), n.whole(c.Asset, c.Deficit), map[string]string{},
+		c.Asset, n.symbol(c.Asset), c.Class, n.whole(c.Asset, c.Required), n.whole(c.Asset, c.InControl), n.whole(c.Asset, c.Deficit), map[string]string{},
 	}
 	for _, e := range c.Elsewhere {
 		data.Elsewhere[e.Control.String()] = n.whole(c.Asset, e.Quantity)
@@ -231,7 +231,7 @@ func (n *Node) breakOf(b custody.Break) alert.Condition {
 	return alert.Condition{
 		Key: breakKey + b.ID, Kind: alert.ReconBreak, Severity: severity, Since: b.FirstSeen,
 		Data: map[string]any{
-			"id": b.ID, "place": b.Place, "asset": b.Asset, "symbol": n.assets[b.Asset].Symbol,
+			"id": b.ID, "place": b.Place, "asset": b.Asset, "symbol": n.symbol(b.Asset),
 			"books": n.whole(b.Asset, b.Books), "outside": n.whole(b.Asset, b.Outside), "difference": n.whole(b.Asset, b.Difference),
 			"explained": n.whole(b.Asset, b.Explained), "cause": b.Cause, "first_seen": b.FirstSeen.UTC(), "expected_source": b.ExpectedSource,
 			"affects_reserve": b.AffectsReserve,
@@ -248,7 +248,7 @@ func (n *Node) unauthorized(o settle.Outflow) alert.Condition {
 		Key: outflowKey(o), Kind: alert.UnauthorizedOutflow, Since: o.Observation.Effective, Latched: true,
 		Data: map[string]any{
 			"wallet": o.Wallet, "from": o.Observation.From, "to": o.Observation.To, "asset": o.Observation.Asset,
-			"symbol": n.assets[o.Observation.Asset].Symbol, "amount": n.whole(o.Observation.Asset, o.Observation.Amount),
+			"symbol": n.symbol(o.Observation.Asset), "amount": n.whole(o.Observation.Asset, o.Observation.Amount),
 			"tx": o.Observation.Evidence.Tx, "block": o.Observation.Evidence.Block, "why": o.Why,
 		},
 	}

@@ -31,7 +31,7 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 	if policy == nil {
 		return nil, api.Errorf(api.CodeRefused, "no policy is configured")
 	}
-	asset, ok := n.assets[c.Asset]
+	asset, ok := n.lookup(c.Asset)
 	if !ok {
 		return nil, api.Errorf(api.CodeInvalid, "asset %s is not listed", c.Asset)
 	}
@@ -164,7 +164,7 @@ func (n *Node) payable(f *fold, i wallet.Intent, tx wallet.Transaction) error {
 		need.Add(need, other.Value).Add(need, other.MaxFee())
 	}
 	if has := n.books.Position(custody.AtPlace(custody.ChainWallet, i.From), coin).Settled; has.Big().Cmp(need) < 0 {
-		return api.Errorf(api.CodeRefused, "%s has %s %s, and the transfer and its fee may take %s wei", i.From, n.whole(coin, has), n.assets[coin].Symbol, need)
+		return api.Errorf(api.CodeRefused, "%s has %s %s, and the transfer and its fee may take %s wei", i.From, n.whole(coin, has), n.symbol(coin), need)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ var (
 		custody.CustomerCash, custody.CustomerMargin, custody.CustomerShort, custody.CustomerDVP, custody.CustomerOmnibus,
 		custody.PABCash, custody.PABMargin,
 	}
-	bankTypes     = []custody.AccountType{custody.BankOperating, custody.BankTransit}
+	bankTypes     = []custody.AccountType{custody.BankOperating, custody.BankTransit, custody.SettlementCash}
 	marginTypes   = []custody.AccountType{custody.OCCMargin, custody.ClearingMargin}
 	failTypes     = []custody.AccountType{custody.FailDeliver, custody.DueOnFail, custody.FailDeliverPAB, custody.DueOnFailPAB}
 	lenderTypes   = []custody.AccountType{custody.StockLender, custody.StockLenderCustomer, custody.StockLenderPAB}
@@ -84,7 +84,8 @@ var exclusions = []exclusion{
 	{locationTypes, whole, "where property is, and not what is owed: possession or control"},
 	{[]custody.AccountType{custody.Transfer}, func(h holding) bool { return !item9(h) }, "only a security in transfer is item 9"},
 	{bankTypes[:1], func(h holding) bool { return h.cash() && !h.negative }, "the firm's operating account is no reserve account: what customers are owed is already a credit"},
-	{bankTypes[1:], func(h holding) bool { return h.cash() }, "between two accounts of the firm: not yet on deposit, and no longer"},
+	{bankTypes[2:], func(h holding) bool { return h.cash() }, "to settle with a counterparty: what customers are owed or owe for it stands with them, or as a fail"},
+	{bankTypes[1:2], func(h holding) bool { return h.cash() }, "between two accounts of the firm: not yet on deposit, and no longer"},
 	{bankTypes, notCash, "not in a reserve account: nothing but cash is expected here, and it counts for nothing"},
 	{[]custody.AccountType{custody.ReserveCustomer, custody.ReservePAB}, reserveDebit, "less than nothing in a reserve account is no deposit"},
 	{[]custody.AccountType{custody.GoneMissing}, func(h holding) bool { return !item7(h) }, "missing, and no security: it counts for nothing where it should be, and what is owed is already a credit or a control deficit"},

@@ -25,6 +25,9 @@ type Inputs struct {
 	Holdings  []custody.Holding
 	// InFlight is what a place shows already and the settled books do not yet.
 	InFlight func(custody.Place, custody.AssetID) custody.Amount
+	// Called is the money that activities call for in a settlement: positive to come
+	// in, negative to go out. Without it no settlement is explained.
+	Called func(custody.Place, custody.AssetID) custody.Amount
 }
 
 // spot is one asset at one place.
@@ -39,9 +42,9 @@ func Compare(in Inputs) ([]custody.Break, error) {
 	var breaks []custody.Break
 	for _, p := range in.Positions {
 		switch p.Account.Type {
-		case custody.BankTransit, custody.SuspenseAny:
+		case custody.BankTransit, custody.SuspenseAny, custody.SettlementCash:
 			if !p.Settled.IsZero() {
-				breaks = append(breaks, unplaced(p))
+				breaks = append(breaks, unplaced(p, in.Called))
 			}
 			continue
 		}
@@ -120,17 +123,35 @@ func unconfirmed(k spot, amount custody.Amount) custody.Break {
 // explained: what is missing is the other half, or the owner's name. But money that
 // arrived and never left explains nothing: whoever sent it may have called it a
 // transfer of ours.
-func unplaced(p custody.Position) custody.Break {
+func unplaced(p custody.Position, called func(custody.Place, custody.AssetID) custody.Amount) custody.Break {
 	b := custody.Break{
 		ID: p.Account.Type.String() + "/" + id(custody.Place(p.Account.Name), p.Asset), Place: custody.Place(p.Account.Name), Asset: p.Asset,
 		Books: p.Settled, Difference: p.Settled.Neg(), Explained: p.Settled.Neg(),
 		Cause: custody.CauseInTransit, AffectsReserve: p.Asset == custody.USD,
 		ExpectedSource: "the other account's statement",
 	}
+	if p.Account.Type == custody.SettlementCash {
+		return unsettled(b, called)
+	}
 	if p.Account.Type == custody.SuspenseAny {
 		b.Cause, b.ExpectedSource = custody.CauseUnknownOrigin, "the depositor's name"
 	} else if p.Settled.Sign() < 0 {
 		b.Cause, b.Explained = custody.CauseUnknown, custody.Amount{}
+	}
+	return b
+}
+
+// unsettled completes the break of a settlement whose money has not all moved. What
+// activities call for and the bank has still to show explains it. What the bank has
+// shown beyond that, or without any activity, explains nothing.
+func unsettled(b custody.Break, called func(custody.Place, custody.AssetID) custody.Amount) custody.Break {
+	b.ExpectedSource = "the bank's record of the settlement"
+	var due custody.Amount
+	if called != nil {
+		due = called(b.Place, b.Asset)
+	}
+	if due.Sign() != b.Books.Sign() || due.Abs().Cmp(b.Books.Abs()) < 0 {
+		b.Cause, b.Explained, b.ExpectedSource = custody.CauseUnknown, custody.Amount{}, "the activity that the money is for"
 	}
 	return b
 }

@@ -33,6 +33,9 @@ func (m *Machine) observeBalance(o custody.Observation) ([]custody.Entry, error)
 		return entries, nil
 	}
 	received, err := m.receive(o, place)
+	if err == nil && len(received) == 0 {
+		received, err = m.distributed(o, place)
+	}
 	return append(entries, received...), err
 }
 

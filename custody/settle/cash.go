@@ -11,9 +11,11 @@ import (
 //
 //	ACCT/<owner>    it is for, or from, that owner
 //	XFER/<id>       it is one half of a transfer between two of the firm's accounts
+//	STL/<name>      it is money of a settlement, which activities have booked or will
 const (
-	referenceOwner    = "ACCT/"
-	referenceTransfer = "XFER/"
+	referenceOwner      = "ACCT/"
+	referenceTransfer   = "XFER/"
+	referenceSettlement = "STL/"
 )
 
 // observeCash books one movement on a bank account. What its reference does not
@@ -39,11 +41,14 @@ func (m *Machine) observeCash(o custody.Observation) ([]custody.Entry, error) {
 	}
 	meaning := Meaning{Observation: o}
 	var legs []custody.Leg
-	transfer, owner := reference(o.Text, referenceTransfer), reference(o.Text, referenceOwner)
-	if transfer != "" && owner != "" {
-		transfer, owner = "", "" // two references contradict each other
+	transfer, owner, settlement := reference(o.Text, referenceTransfer), reference(o.Text, referenceOwner), reference(o.Text, referenceSettlement)
+	if transfer != "" && owner != "" || settlement != "" && transfer+owner != "" {
+		transfer, owner, settlement = "", "", "" // two references contradict each other
 	}
-	if transfer != "" {
+	if settlement != "" {
+		due := custody.AtPlace(custody.SettlementCash, custody.Place("settlement:"+settlement))
+		legs = between(due, bank, o.Asset, amount)
+	} else if transfer != "" {
 		transit := custody.AtPlace(custody.BankTransit, custody.Place("transfer:"+transfer))
 		legs = between(transit, bank, o.Asset, amount)
 	} else if m.Owner(owner) != custody.NoOwner {

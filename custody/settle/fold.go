@@ -3,6 +3,7 @@ package settle
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"goodcontrol/custody"
 )
@@ -20,13 +21,19 @@ type Outflow struct {
 // the machine does not know change nothing but the balances of their legs.
 func (m *Machine) Apply(e custody.Entry) error {
 	fold, ok := folds[e.Kind]
+	if strings.HasPrefix(e.Kind, KindActivity) {
+		fold, ok = (*Machine).keepActivity, true
+	}
 	if ok {
 		if err := fold(m, e); err != nil {
 			return err
 		}
 	}
+	if err := m.call(e); err != nil {
+		return err
+	}
 	for _, l := range e.Legs {
-		if l.Account.Side() != custody.At || l.Layer != custody.Settled {
+		if !followed(l.Account.Type) || l.Layer != custody.Settled {
 			continue
 		}
 		k := spot{l.Account, l.Asset}
@@ -38,12 +45,49 @@ func (m *Machine) Apply(e custody.Entry) error {
 		if sum.IsZero() {
 			delete(m.at, k)
 		}
+		m.keepDue(k)
 	}
 	return nil
 }
 
+// call folds the money that an activity calls for.
+func (m *Machine) call(e custody.Entry) error {
+	if !strings.HasPrefix(e.Kind, KindActivity) {
+		return nil
+	}
+	for _, l := range e.Legs {
+		if l.Account.Type != custody.SettlementCash || l.Layer != custody.Settled {
+			continue
+		}
+		k := spot{l.Account, l.Asset}
+		sum, ok := m.called[k].Add(l.Amount)
+		if !ok {
+			return fmt.Errorf("entry %s: money of %s overflows", e.Ref, l.Account.Name)
+		}
+		if m.called[k] = sum; sum.IsZero() {
+			delete(m.called, k)
+		}
+	}
+	return nil
+}
+
+// Called is the money that activities call for in a settlement: positive to come in.
+func (m *Machine) Called(place custody.Place, asset custody.AssetID) custody.Amount {
+	return m.called[spot{custody.AtPlace(custody.SettlementCash, place), asset}]
+}
+
+// followed says whether balances of the type of account decide what something means.
+func followed(t custody.AccountType) bool {
+	return t.Side() == custody.At || t.Owner() == custody.Counterparty || t == custody.CustomerSweep
+}
+
 // folds says, for each kind of entry, how it changes the machine.
 var folds = map[string]func(*Machine, custody.Entry) error{
+	custody.KindAssetListed:      (*Machine).keepListing,
+	custody.KindInstrumentListed: (*Machine).keepListing,
+
+	custody.KindCorporate: fact((*Machine).keepCorporate),
+
 	custody.KindOwnerOpened: fact(func(m *Machine, f custody.OwnerOpened) { m.owners[f.ID] = f }),
 	custody.KindLocationOpened: fact(func(m *Machine, f custody.LocationOpened) {
 		m.locations[f.Place] = f
@@ -92,6 +136,8 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	custody.KindWithdrawalRetracted: fact(func(m *Machine, f Meaning) { m.retractMove(f); m.take(f, false) }),
 	KindUnauthorizedRetracted:       fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
 }
+
+func (m *Machine) keepListing(e custody.Entry) error { return m.acts.master.Apply(e) }
 
 // fact adapts a function of an entry's body.
 func fact[T any](apply func(*Machine, T)) func(*Machine, custody.Entry) error {

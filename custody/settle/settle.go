@@ -19,6 +19,8 @@
 //	balance               no legs; securities that were expected and are now shown
 //	                      are received
 //	freeze                the balance leaves good control
+//	activity              what the firm's own systems tell of the traditional rail:
+//	                      see [Machine.Act], and testdata/activity.txt for every kind
 //
 // The package knows no chain and no bank, does no I/O, and reads no clock.
 package settle
@@ -49,9 +51,12 @@ type Machine struct {
 	outflows []Outflow
 	cash     map[custody.Ref]custody.Amount // bank movements booked, by what they added
 
-	at       map[spot]custody.Amount // settled, AT side only
+	at       map[spot]custody.Amount // settled: AT side, and FOR counterparties and sweeps
 	holdings map[holdingKey]custody.Holding
 	frozen   map[holdingKey]bool
+
+	acts   acts
+	called map[spot]custody.Amount // what activities call for, by settlement
 }
 
 // move is a movement on a chain that is not yet final.
@@ -110,6 +115,8 @@ func New() *Machine {
 		at:        map[spot]custody.Amount{},
 		holdings:  map[holdingKey]custody.Holding{},
 		frozen:    map[holdingKey]bool{},
+		acts:      newActs(),
+		called:    map[spot]custody.Amount{},
 	}
 }
 

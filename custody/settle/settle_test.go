@@ -74,7 +74,7 @@ func (b *books) post(e custody.Entry) {
 	if posted[0].Existing {
 		b.t.Fatalf("ref %s is posted twice", e.Ref)
 	}
-	places := []string{settle.KindDepositIncluded, custody.KindWithdrawalHeld, custody.KindExpected}
+	places := []string{settle.KindDepositIncluded, custody.KindWithdrawalHeld, custody.KindExpected, settle.KindActivity + string(custody.Trade)}
 	pending := slices.ContainsFunc(e.Legs, func(l custody.Leg) bool { return l.Layer == custody.Pending })
 	if linked := e.Reverses != "" || e.Resolves != ""; pending && linked == slices.Contains(places, e.Kind) {
 		b.t.Errorf("%s has pending legs, reverses %q and resolves %q", e.Ref, e.Reverses, e.Resolves)

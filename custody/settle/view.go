@@ -2,6 +2,7 @@ package settle
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"goodcontrol/custody"
@@ -103,6 +104,10 @@ func (m *Machine) Owners() []custody.OwnerOpened {
 
 // Booked is the owner in whose book an outside address stands, or empty.
 func (m *Machine) Booked(place custody.Place) string { return m.book[place] }
+
+func sortedAccounts(all map[custody.Account]bool) []custody.Account {
+	return slices.SortedFunc(maps.Keys(all), func(a, b custody.Account) int { return cmp.Compare(a.Name, b.Name) })
+}
 
 func sorted[K comparable, V any](all map[K]V, key func(V) string) []V {
 	var out []V
