@@ -28,9 +28,14 @@ type SecurityControl struct {
 	// Required is what is owed to customers and PAB holders, and what is in
 	// suspense and may be theirs. One client's short is not set off against
 	// another's long.
-	Required  custody.Amount `json:"required"`
+	Required custody.Amount `json:"required"`
+	// InControl is what is in good control and can be given to those to whom it is
+	// owed: of a segregated wallet no more than its owner's claim.
 	InControl custody.Amount `json:"in_control"`
 	Deficit   custody.Amount `json:"deficit"`
+	// Reserved is in good control too and covers nobody else's claim: more in
+	// segregated wallets than their owners are owed, and what is in the firm's.
+	Reserved custody.Amount `json:"reserved_for_others"`
 	// Elsewhere is where the rest is, by the reason why it is not in good control.
 	Elsewhere []Elsewhere `json:"elsewhere"`
 }
@@ -41,11 +46,17 @@ type Elsewhere struct {
 	Quantity custody.Amount  `json:"quantity"`
 }
 
+// Cover says whose claims the contents of an address can cover.
+type Cover struct {
+	Kind  custody.WalletKind
+	Owner string // of a segregated wallet
+}
+
 // Control computes possession or control from all settled positions: every asset but
 // cash of which there is any, in the order of asset names. All of a margin account is required, not only
 // what is fully paid and excess margin: the stricter reading, until the split of (a)(3)
 // to (a)(5) is made.
-func Control(positions []custody.Position, assets AssetLookup) ([]SecurityControl, error) {
+func Control(positions []custody.Position, assets AssetLookup, addresses map[custody.Place]Cover) ([]SecurityControl, error) {
 	tallies := map[custody.AssetID]*controlTally{}
 	for _, p := range positions {
 		asset, found := assets(p.Asset)
@@ -57,10 +68,10 @@ func Control(positions []custody.Position, assets AssetLookup) ([]SecurityContro
 		}
 		t := tallies[p.Asset]
 		if t == nil {
-			t = &controlTally{class: classOf(asset)}
+			t = newTally(asset)
 			tallies[p.Asset] = t
 		}
-		if err := t.move(p.Account.Type, custody.Amount{}, p.Settled); err != nil {
+		if err := t.move(p.Account, addresses, custody.Amount{}, p.Settled); err != nil {
 			return nil, fmt.Errorf("control of %s: %w", p.Asset, err)
 		}
 	}
@@ -79,15 +90,31 @@ type controlTally struct {
 	class    ControlClass
 	required custody.Amount
 	at       [custody.DistributionReceivable + 1]custody.Amount // by control state
+	// Of an asset on a chain, by owner: what is owed, and what is in the owner's
+	// own segregated wallets. Covered is the lesser of the two, summed.
+	claims, apart map[string]custody.Amount
+	covered       custody.Amount
+	segregated    custody.Amount // in all segregated wallets
+	firm          custody.Amount // in the firm's own wallets
+	suspense      custody.Amount // what of required is not known whose it is
+}
+
+func newTally(a custody.Asset) *controlTally {
+	t := &controlTally{class: classOf(a)}
+	if a.ID.OnChain() {
+		t.claims, t.apart = map[string]custody.Amount{}, map[string]custody.Amount{}
+	}
+	return t
 }
 
 // move takes a position from one settled quantity to another.
-func (c *controlTally) move(t custody.AccountType, from, to custody.Amount) error {
-	sum := &c.required
+func (c *controlTally) move(account custody.Account, addresses map[custody.Place]Cover, from, to custody.Amount) error {
+	t := account.Type
+	sum, client := &c.required, (holding{account: t}).client()
 	switch {
 	case t.Side() == custody.At:
 		sum = &c.at[t.Control()]
-	case (holding{account: t}).client() || t == custody.SuspenseAny:
+	case client || t == custody.SuspenseAny:
 		from, to = positivePart(from), positivePart(to)
 	default:
 		return nil
@@ -96,9 +123,56 @@ func (c *controlTally) move(t custody.AccountType, from, to custody.Amount) erro
 	if !ok {
 		return fmt.Errorf("from %s to %s in %s: overflow", from, to, t)
 	}
+	if err := add(sum, change); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	switch cover := addresses[custody.Place(account.Name)]; {
+	case t == custody.SuspenseAny:
+		return add(&c.suspense, change)
+	case c.claims == nil || change.IsZero():
+	case client:
+		return c.cover(c.claims, account.Name, change)
+	case t != custody.ChainWallet || cover.Kind != custody.Segregated && cover.Kind != custody.FirmWallet:
+	case cover.Kind == custody.FirmWallet:
+		return add(&c.firm, change)
+	default:
+		if err := add(&c.segregated, change); err != nil {
+			return err
+		}
+		return c.cover(c.apart, cover.Owner, change)
+	}
+	return nil
+}
+
+// cover changes one side of an owner's own account, and what of it is covered.
+func (c *controlTally) cover(side map[string]custody.Amount, owner string, change custody.Amount) error {
+	before := lesser(c.claims[owner], c.apart[owner])
+	sum := side[owner]
+	if err := add(&sum, change); err != nil {
+		return err
+	}
+	if side[owner] = sum; sum.IsZero() {
+		delete(side, owner)
+	}
+	difference, ok := lesser(c.claims[owner], c.apart[owner]).Sub(before)
+	if !ok {
+		return fmt.Errorf("of %s: overflow", owner)
+	}
+	return add(&c.covered, difference)
+}
+
+func lesser(a, b custody.Amount) custody.Amount {
+	if a.Cmp(b) < 0 {
+		return a
+	}
+	return b
+}
+
+// add adds to a sum in place.
+func add(sum *custody.Amount, change custody.Amount) error {
 	next, ok := sum.Add(change)
 	if !ok {
-		return fmt.Errorf("sum of %s and %s in %s: overflow", *sum, change, t)
+		return fmt.Errorf("sum of %s and %s: overflow", *sum, change)
 	}
 	*sum = next
 	return nil
@@ -114,18 +188,26 @@ func positivePart(a custody.Amount) custody.Amount {
 func controls(tallies map[custody.AssetID]*controlTally) ([]SecurityControl, error) {
 	all := make([]SecurityControl, 0, len(tallies))
 	for asset, t := range tallies {
-		c := SecurityControl{Asset: asset, Class: t.class, Required: t.required, InControl: t.at[custody.GoodControl]}
-		short, ok := c.Required.Sub(c.InControl)
-		if !ok {
-			return nil, fmt.Errorf("control of %s: %s less %s: overflow", asset, c.Required, c.InControl)
+		c := SecurityControl{Asset: asset, Class: t.class, Required: t.required}
+		surplus, ok1 := t.segregated.Sub(t.covered)
+		// What came to a client's own address and is in suspense may be that client's.
+		mine := positivePart(lesser(surplus, t.suspense))
+		reserved, ok2 := surplus.Sub(mine)
+		if err := add(&reserved, t.firm); err != nil {
+			return nil, fmt.Errorf("control of %s: reserved: %w", asset, err)
 		}
-		c.Deficit = positivePart(short)
+		free, ok3 := t.at[custody.GoodControl].Sub(reserved)
+		short, ok4 := c.Required.Sub(free)
+		if !ok1 || !ok2 || !ok3 || !ok4 {
+			return nil, fmt.Errorf("control of %s: %s required, %s in good control, %s of it in segregated wallets: overflow", asset, c.Required, t.at[custody.GoodControl], t.segregated)
+		}
+		c.InControl, c.Reserved, c.Deficit = free, reserved, positivePart(short)
 		for state, quantity := range t.at {
 			if custody.Control(state) != custody.GoodControl && !quantity.IsZero() {
 				c.Elsewhere = append(c.Elsewhere, Elsewhere{custody.Control(state), quantity})
 			}
 		}
-		if !c.Required.IsZero() || !c.InControl.IsZero() || len(c.Elsewhere) > 0 {
+		if !c.Required.IsZero() || !c.InControl.IsZero() || !c.Reserved.IsZero() || len(c.Elsewhere) > 0 {
 			all = append(all, c)
 		}
 	}

@@ -25,6 +25,7 @@ type randomWorld struct {
 	tracker *reserve.Tracker
 	day     reserve.Date
 	seq     uint64
+	covers  map[custody.Place]reserve.Cover
 }
 
 var symbols = []string{"USD", "USD", "USD", "EUR", "AAPL", "MSFT", "UST", "TOKN", "USDC", "ETH"}
@@ -37,7 +38,7 @@ func newRandomWorld(t *testing.T) *randomWorld {
 		t.Fatal(err)
 	}
 	w := &randomWorld{
-		tracker: tracker, day: p.AsOf - 90, prices: map[custody.AssetID]reserve.Price{},
+		tracker: tracker, day: p.AsOf - 90, prices: map[custody.AssetID]reserve.Price{}, covers: map[custody.Place]reserve.Cover{},
 		firm:  reserve.Firm{Method: p.Method, Frequency: p.Frequency, Schedule: p.Schedule},
 		basis: reserve.Basis{AsOf: p.AsOf, Rules: p.Rules, Banks: map[custody.Account]reserve.ReserveAccount{}, Terms: map[custody.Account]reserve.Terms{}},
 	}
@@ -83,6 +84,10 @@ func (w *randomWorld) event(t *rapid.T) {
 			t.Fatal(err)
 		}
 	case 1:
+		if rapid.Bool().Draw(t, "assign") {
+			w.assign(t)
+			return
+		}
 		w.day = min(w.day+reserve.Date(rapid.IntRange(0, 20).Draw(t, "days")), w.basis.AsOf)
 	default:
 		w.seq++
@@ -91,6 +96,26 @@ func (w *randomWorld) event(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// assign makes an address one of a wallet, whatever it holds already.
+func (w *randomWorld) assign(t *rapid.T) {
+	place := rapid.SampledFrom([]custody.Place{"a", "b"}).Draw(t, "address")
+	kind := rapid.SampledFrom([]custody.WalletKind{custody.Segregated, custody.Omnibus, custody.FirmWallet}).Draw(t, "kind")
+	opened := custody.WalletOpened{ID: "w", Kind: kind}
+	if kind == custody.Segregated {
+		opened.Owner = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "owner")
+	}
+	for kind, fact := range []any{opened, custody.AddressAssigned{Place: place, Wallet: "w"}} {
+		e, err := custody.FactEntry([]string{custody.KindWalletOpened, custody.KindAddressAssigned}[kind], "x", "test", time.Unix(1, 0), fact)
+		if err == nil {
+			err = w.tracker.Apply(e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.covers[place] = reserve.Cover{Kind: opened.Kind, Owner: opened.Owner}
 }
 
 func (w *randomWorld) inputs() reserve.Inputs {
@@ -110,7 +135,7 @@ func TestTrackerEqualsPositions(t *testing.T) {
 			if errors.Is(slowErr, reserve.ErrMissingPrice) != errors.Is(fastErr, reserve.ErrMissingPrice) || (slowErr == nil) != (fastErr == nil) {
 				rt.Fatalf("from positions: %v; tracker: %v", slowErr, fastErr)
 			}
-			controls, err := reserve.Control(w.inputs().Positions, lookup)
+			controls, err := reserve.Control(w.inputs().Positions, lookup, w.covers)
 			if err != nil {
 				rt.Fatal(err)
 			}

@@ -42,6 +42,10 @@ type Tracker struct {
 
 	debtors debtors
 	control map[custody.AssetID]*controlTally
+	covers  map[custody.Place]Cover
+	wallets map[string]custody.WalletOpened
+	// onChain are the assets that an address has had.
+	onChain map[custody.Place][]custody.AssetID
 }
 
 type trackedPosition struct {
@@ -67,7 +71,8 @@ func NewTracker(assets AssetLookup, place *time.Location) (*Tracker, error) {
 		mapping: m, assets: assets, place: place,
 		prices: map[custody.AssetID]Price{}, positions: map[Key]*trackedPosition{},
 		aged: map[agedCell]decimal.Decimal{}, held: map[custody.AssetID]map[agedCell]custody.Amount{},
-		apart: map[Key]*trackedPosition{}, debtors: newDebtors(), control: map[custody.AssetID]*controlTally{},
+		apart: map[Key]*trackedPosition{}, debtors: newDebtors(), control: map[custody.AssetID]*controlTally{}, covers: map[custody.Place]Cover{},
+		wallets: map[string]custody.WalletOpened{}, onChain: map[custody.Place][]custody.AssetID{},
 		unpriced: map[custody.AssetID]struct{}{},
 	}, nil
 }
@@ -81,10 +86,8 @@ func populationIndex(t custody.AccountType) uint8 {
 
 // Apply folds one entry of the journal: its legs, or the price that it carries.
 func (t *Tracker) Apply(e custody.Entry) error {
-	if e.Kind == custody.KindPriceSet {
-		if err := t.priceSet(e); err != nil {
-			return fmt.Errorf("entry %d (%s): %w", e.Seq, e.Ref, err)
-		}
+	if err := t.fact(e); err != nil {
+		return fmt.Errorf("entry %d (%s): %w", e.Seq, e.Ref, err)
 	}
 	for i, l := range e.Legs {
 		if err := t.leg(l, DateOf(e.Effective, t.place)); err != nil {
@@ -131,6 +134,11 @@ func (t *Tracker) open(key Key, p *trackedPosition, asset custody.Asset) {
 	if h.client() {
 		t.debtors.open(key)
 	}
+	if key.Account.Type == custody.ChainWallet {
+		place := custody.Place(key.Account.Name)
+		t.onChain[place] = append(t.onChain[place], key.Asset)
+		t.controlOf(asset)
+	}
 	if isReserve(key.Account.Type) || key.Account.Type == custody.ChainReserve || countsByTerms(key.Account.Type) {
 		t.apart[key] = p
 	}
@@ -143,7 +151,7 @@ func countsByTerms(t custody.AccountType) bool {
 // settled moves a position's part of every sum from what it was to what it is.
 func (t *Tracker) settled(key Key, asset custody.Asset, before, after trackedPosition) error {
 	if asset.Class != custody.Cash {
-		if err := t.controlOf(asset).move(key.Account.Type, before.settled, after.settled); err != nil {
+		if err := t.controlOf(asset).move(key.Account, t.covers, before.settled, after.settled); err != nil {
 			return fmt.Errorf("control of %s: %w", asset.ID, err)
 		}
 	}
@@ -168,7 +176,7 @@ func (t *Tracker) settled(key Key, asset custody.Asset, before, after trackedPos
 func (t *Tracker) controlOf(asset custody.Asset) *controlTally {
 	tally := t.control[asset.ID]
 	if tally == nil {
-		tally = &controlTally{class: classOf(asset)}
+		tally = newTally(asset)
 		t.control[asset.ID] = tally
 	}
 	return tally
@@ -268,6 +276,48 @@ func (t *Tracker) SetPrice(id custody.AssetID, price Price) error {
 	}
 	return nil
 }
+
+// fact folds what an entry says beside its legs.
+func (t *Tracker) fact(e custody.Entry) error {
+	switch e.Kind {
+	case custody.KindPriceSet:
+		return t.priceSet(e)
+	case custody.KindWalletOpened:
+		f, err := custody.Fact[custody.WalletOpened](e)
+		t.wallets[f.ID] = f
+		return err
+	case custody.KindAddressAssigned:
+		f, err := custody.Fact[custody.AddressAssigned](e)
+		if err != nil {
+			return err
+		}
+		return t.assign(f)
+	}
+	return nil
+}
+
+// assign folds the fact of an address. What it holds already is taken out of the sums
+// and put in again as what it now is.
+func (t *Tracker) assign(f custody.AddressAssigned) error {
+	account := custody.AtPlace(custody.ChainWallet, f.Place)
+	for i, cover := range [2]Cover{t.covers[f.Place], {Kind: t.wallets[f.Wallet].Kind, Owner: t.wallets[f.Wallet].Owner}} {
+		t.covers[f.Place] = cover
+		for _, id := range t.onChain[f.Place] {
+			held := t.positions[Key{account, id}].settled
+			from, to := held, custody.Amount{}
+			if i == 1 {
+				from, to = to, held
+			}
+			if err := t.control[id].move(account, t.covers, from, to); err != nil {
+				return fmt.Errorf("control of %s: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Covers is whose claims each address covers, as Control asks for it.
+func (t *Tracker) Covers() map[custody.Place]Cover { return maps.Clone(t.covers) }
 
 // priceSet folds the fact of a price. One that is older than what is known changes
 // nothing, and neither does one of an asset that is not listed: nobody holds it.

@@ -111,10 +111,39 @@ func (w *world) do(line string) {
 			w.t.Fatal(err)
 		}
 		w.inputs.Terms[w.account(words[1])] = reserve.Terms{Item: item, UpTo: dec(w.t, words[3])}
+	case "wallet": // wallet PLACE KIND [OWNER]
+		w.wallet(words[1], words[2], words[3:])
 	case "firm": // firm METHOD FREQUENCY
 		w.firm.Method, w.firm.Frequency = reserve.Method(words[1]), reserve.Frequency(words[2])
 	default:
 		w.t.Fatalf("%q: not a command", line)
+	}
+}
+
+func (w *world) wallet(place, kind string, owner []string) {
+	w.t.Helper()
+	opened := custody.WalletOpened{ID: "w-" + place, Chain: "eip155:1", Key: "k", Owner: strings.Join(owner, "")}
+	if err := opened.Kind.UnmarshalText([]byte(kind)); err != nil {
+		w.t.Fatal(err)
+	}
+	applyFacts(w.t, w.tracker, opened, custody.AddressAssigned{Place: custody.Place(place), Wallet: opened.ID, Path: "m/0/0", Owner: opened.Owner})
+}
+
+// applyFacts folds the facts of a wallet and its address.
+func applyFacts(t testing.TB, tracker *reserve.Tracker, opened custody.WalletOpened, assigned custody.AddressAssigned) {
+	t.Helper()
+	applyFact(t, tracker, custody.KindWalletOpened, opened)
+	applyFact(t, tracker, custody.KindAddressAssigned, assigned)
+}
+
+func applyFact(t testing.TB, tracker *reserve.Tracker, kind string, fact any) {
+	t.Helper()
+	e, err := custody.FactEntry(kind, "x", "test", time.Unix(1, 0), fact)
+	if err == nil {
+		err = tracker.Apply(e)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -202,7 +231,7 @@ func (w *world) describe() string {
 	}{{books.Customer, customer}, {books.PAB, pab}} {
 		describeStatement(&b, s.books, s.statement)
 	}
-	controls, err := reserve.Control(w.inputs.Positions, lookup)
+	controls, err := reserve.Control(w.inputs.Positions, lookup, w.tracker.Covers())
 	if err != nil {
 		return "error: " + err.Error()
 	}
@@ -213,6 +242,9 @@ func (w *world) describe() string {
 	sameControls(w.t, fast, controls)
 	for _, c := range controls {
 		fmt.Fprintf(&b, "control %s (%s): required %s, in control %s, deficit %s", symbol(c.Asset), c.Class, c.Required, c.InControl, c.Deficit)
+		if !c.Reserved.IsZero() {
+			fmt.Fprintf(&b, ", reserved for others %s", c.Reserved)
+		}
 		for _, e := range c.Elsewhere {
 			fmt.Fprintf(&b, ", %s %s", e.Control, e.Quantity)
 		}
@@ -382,7 +414,7 @@ func TestPositionsRefused(t *testing.T) {
 			t.Errorf("%v: error %v, want %q (%v)", c.positions, err, c.want, books)
 		}
 	}
-	if _, err := reserve.Control([]custody.Position{{Account: account, Asset: "cusip:000000000"}}, lookup); err == nil {
+	if _, err := reserve.Control([]custody.Position{{Account: account, Asset: "cusip:000000000"}}, lookup, nil); err == nil {
 		t.Error("control of an asset that is not listed")
 	}
 }
