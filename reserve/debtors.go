@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 
-	"github.com/shopspring/decimal"
-
 	"goodcontrol/custody"
 )
 
@@ -13,7 +11,9 @@ import (
 // much of it their own securities secure.
 type debtors struct {
 	accounts map[custody.Account]*debtorAccount
-	totals   [2]decimal.Decimal // by population
+	sums     [2]*debits // by population
+	// numbers are those of the rule under which the sums were made.
+	numbers ReserveNumbers
 	// holders are the accounts that owe money, by each asset that decides how much
 	// of it counts.
 	holders map[custody.AssetID]map[custody.Account]struct{}
@@ -23,14 +23,14 @@ type debtors struct {
 
 type debtorAccount struct {
 	assets  []custody.AssetID
-	owing   int             // how many currencies are owed
-	secured decimal.Decimal // its part of the total
-	indexed bool            // whether it stands in holders
+	owing   int   // how many currencies are owed
+	part    debit // of the sums
+	indexed bool  // whether it stands in holders
 }
 
 func newDebtors() debtors {
 	return debtors{
-		accounts: map[custody.Account]*debtorAccount{}, holders: map[custody.AssetID]map[custody.Account]struct{}{},
+		accounts: map[custody.Account]*debtorAccount{}, sums: [2]*debits{newDebits(), newDebits()}, holders: map[custody.AssetID]map[custody.Account]struct{}{},
 		unpriced: map[custody.Account]error{},
 	}
 }
@@ -92,7 +92,9 @@ func (t *Tracker) debtor(account custody.Account) error {
 	}
 	t.debtors.index(account, a)
 	delete(t.debtors.unpriced, account)
-	secured := decimal.Zero
+	sums := t.debtors.sums[populationIndex(account.Type)]
+	sums.add(a.part, -1)
+	a.part = debit{}
 	if a.owing > 0 {
 		lots := make([]lot, 0, len(a.assets))
 		for _, id := range a.assets {
@@ -103,14 +105,28 @@ func (t *Tracker) debtor(account custody.Account) error {
 			lots = append(lots, lot{asset, t.positions[Key{account, id}].settled})
 		}
 		var err error
-		if _, secured, err = securedDebit(lots, valuation(t.prices)); err != nil {
+		if a.part, err = debitOf(account, lots, valuation(t.prices), t.shown[account], t.debtors.numbers); err != nil {
 			t.debtors.unpriced[account] = err
-			secured = decimal.Zero
+			a.part = debit{}
 		}
 	}
-	total := &t.debtors.totals[populationIndex(account.Type)]
-	*total = total.Add(secured).Sub(a.secured)
-	a.secured = secured
+	sums.add(a.part, 1)
+	return nil
+}
+
+// debtorRules makes the sums anew where the numbers of the rule are not those under which
+// they were made.
+func (t *Tracker) debtorRules(n ReserveNumbers) error {
+	was := &t.debtors.numbers
+	if was.NoteE1Cap.Equal(n.NoteE1Cap) && was.NoteE6Low.Equal(n.NoteE6Low) && was.NoteE6High.Equal(n.NoteE6High) {
+		return nil
+	}
+	*was = n
+	for account := range t.debtors.accounts {
+		if err := t.debtor(account); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

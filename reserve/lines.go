@@ -55,22 +55,23 @@ func item1(h holding) bool {
 	return h.cash() && (h.client() && !h.swept() && !h.negative || overdraft)
 }
 
-// item2 is money borrowed against securities carried for customers. Note B adds the
-// market value of customers' securities on deposit with a clearing agency: the books
-// do not say whose the securities there are, so all are taken to be customers'.
+// item2 is money borrowed against securities carried for customers, as far as what is
+// pledged is allocated to them (stock.go). Note B adds the market value of customers'
+// securities on deposit with a clearing agency, allocated likewise.
 func item2(h holding) bool {
 	borrowed := (h.is(custody.MoneyLender) || h.is(custody.MoneyLenderPAB)) && h.cash()
 	lodged := (h.is(custody.OCCMargin) || h.is(custody.ClearingMargin)) && h.security()
 	return !h.negative && (borrowed || lodged)
 }
 
-// item3 is money payable against customers' securities loaned out. The loans of the
-// firm's own securities have accounts of their own, and are no credit.
+// item3 is money payable against customers' securities loaned, as far as what a borrower
+// has is allocated to customers; or, with Note C, what theirs is worth if that is more.
 func item3(h holding) bool {
 	return (h.is(custody.StockBorrower) || h.is(custody.StockBorrowerPAB)) && h.cash() && !h.negative
 }
 
-// item4 is money to be paid when customers' securities, failed to receive, arrive.
+// item4 is money to be paid when customers' securities, failed to receive, arrive, as far
+// as the fail is allocated to customers. Note D adds what an old one is worth more.
 func item4(h holding) bool {
 	return h.cash() && (h.failDeliver() && !h.negative || h.failReceive() && h.negative)
 }
@@ -111,14 +112,15 @@ func item9(h holding) bool {
 func item10(h holding) bool { return h.client() && !h.swept() && h.cash() && h.negative }
 
 // item11 is securities borrowed for customers' short sales or fails to deliver, by
-// the money paid for them. Where the type of account does not say that it was for such
-// a sale or fail, only what the terms of the account tie to one counts.
+// the money paid for them, as far as the stock record has shorts of customers that nothing
+// else covers. The type of account alone proves none.
 func item11(h holding) bool {
 	return (h.is(custody.StockLender) || h.is(custody.StockLenderCustomer) || h.is(custody.StockLenderPAB)) && h.cash() && h.negative
 }
 
 // item12 is money due on customers' securities failed to deliver for at most 30
-// calendar days. One of unknown age does not count.
+// calendar days, as far as the fail is allocated to customers. One of unknown age does not
+// count.
 func item12(h holding) bool {
 	return h.cash() && (h.failReceive() && !h.negative || h.failDeliver() && h.negative)
 }
@@ -145,7 +147,7 @@ func (i Item) aged() bool { return i == 6 || i == 9 || i == 12 }
 // byTerms says whether the line counts of an account only what its terms prove, up to
 // the amount they name.
 func (i Item) byTerms(t custody.AccountType) bool {
-	return countsByTerms(t) && (i == 11 || i >= 13 && i <= 15)
+	return countsByTerms(t) && i >= 13 && i <= 15
 }
 
 // oldEnough says whether a holding that has stood since a day is in an aged line on

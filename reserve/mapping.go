@@ -70,7 +70,7 @@ var exclusions = []exclusion{
 	{clientTypes, coin, "neither cash nor a security: no line; its shortage is an alert of its own"},
 	{[]custody.AccountType{custody.NonCustomerAny}, whole, "not a customer, 15c3-3(a)(1)"},
 	{[]custody.AccountType{custody.CustomerSweep, custody.SweepBank}, whole, "swept with the customer's consent to a bank that owes it, 15c3-3(j)(2): no credit balance of the firm"},
-	{firmTypes, whole, "of the firm's own business: no item"},
+	{firmTypes, whole, "of the firm's own business: no item, unless the stock record shows that the securities are customers'"},
 	{[]custody.AccountType{custody.ClearingFund}, whole, "the firm's own deposit in a clearing agency's fund: no item"},
 	{[]custody.AccountType{custody.DistributionDue}, func(h holding) bool { return !item6(h) }, "only a security distribution receivable is item 6"},
 	{[]custody.AccountType{custody.FirmOwn}, func(h holding) bool { return !item5(h) }, "the firm's own property"},

@@ -10,20 +10,27 @@ import (
 // quarter of tentative net capital, or the floor if that is more. Related accounts are
 // one customer.
 func NoteE5(debit, tentativeNetCapital decimal.Decimal, pack Pack) decimal.Decimal {
-	allowed := decimal.Max(tentativeNetCapital.Mul(pack.Reserve.NoteE5Share), pack.Reserve.NoteE5Floor)
-	return atLeastZero(debit.Sub(allowed))
+	return atLeastZero(debit.Sub(noteE5Allowed(tentativeNetCapital, pack)))
+}
+
+func noteE5Allowed(tentativeNetCapital decimal.Decimal, pack Pack) decimal.Decimal {
+	return decimal.Max(tentativeNetCapital.Mul(pack.Reserve.NoteE5Share), pack.Reserve.NoteE5Floor)
 }
 
 // NoteE6 is how much of the debit of an account shared with a non-customer is included
 // under Note E(6): all of it below the lower share, none above the higher, and the
 // customer's own part between them, both bounds included. The share is in percent.
 func NoteE6(debit, nonCustomerPct decimal.Decimal, pack Pack) (decimal.Decimal, error) {
+	return noteE6(debit, nonCustomerPct, pack.Reserve)
+}
+
+func noteE6(debit, nonCustomerPct decimal.Decimal, numbers ReserveNumbers) (decimal.Decimal, error) {
 	switch {
 	case nonCustomerPct.IsNegative() || nonCustomerPct.Cmp(hundred) > 0:
 		return decimal.Zero, fmt.Errorf("share of the non-customer is %s%%, expected 0 to 100", nonCustomerPct)
-	case nonCustomerPct.Cmp(pack.Reserve.NoteE6Low) < 0:
+	case nonCustomerPct.Cmp(numbers.NoteE6Low) < 0:
 		return debit, nil
-	case nonCustomerPct.Cmp(pack.Reserve.NoteE6High) > 0:
+	case nonCustomerPct.Cmp(numbers.NoteE6High) > 0:
 		return decimal.Zero, nil
 	}
 	return debit.Sub(debit.Mul(nonCustomerPct).Shift(-2)), nil

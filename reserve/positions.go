@@ -41,9 +41,8 @@ func (r ReserveAccount) on(d Date) Bank {
 	}
 }
 
-// Terms are what the firm has shown of an account whose type alone proves no debit: a
-// loan of securities tied to customers' short sales or fails (item 11), or margin
-// required for customers (13, 14, 15). UpTo is how many dollars of it.
+// Terms are what the firm has shown of an account whose type alone proves no debit: margin
+// required for customers (items 13, 14, 15). UpTo is how many dollars of it.
 type Terms struct {
 	Item Item            `json:"item"`
 	UpTo decimal.Decimal `json:"up_to"`
@@ -58,6 +57,35 @@ type Basis struct {
 	Banks map[custody.Account]ReserveAccount
 	// Terms is the register of proofs. An account without terms is no debit.
 	Terms map[custody.Account]Terms
+	// TentativeNetCapital is what Note E(5) goes by; where it is not known, the floor.
+	TentativeNetCapital decimal.NullDecimal
+	Registers
+}
+
+// Registers are what the firm has decided and shown, which the books cannot say.
+type Registers struct {
+	// Allocation is the order of the stock record's allocation, the default one if nil.
+	Allocation *Allocation
+	// Debtors is what was shown of accounts that owe money.
+	Debtors map[custody.Account]Debtor
+}
+
+// order is the order of allocation.
+func (r Registers) order() Allocation {
+	if r.Allocation == nil {
+		return DefaultAllocation()
+	}
+	return *r.Allocation
+}
+
+// Check says what is wrong with the registers.
+func (r Registers) Check() error {
+	for account, d := range r.Debtors {
+		if err := d.Check(); err != nil {
+			return fmt.Errorf("debtor %s: %w", account, err)
+		}
+	}
+	return r.order().Check()
 }
 
 // Key is one position: an account and an asset.
@@ -154,7 +182,11 @@ func FromPositions(in Inputs) (Books, error) {
 	if err != nil {
 		return Books{}, err
 	}
+	if err := in.Registers.Check(); err != nil {
+		return Books{}, err
+	}
 	f := newFold(m, in.Basis, in.Prices)
+	record := newRecord(in.Registers.order())
 	debtors := map[custody.Account][]lot{}
 	seen := make(map[Key]bool, len(in.Positions))
 	for _, p := range in.Positions {
@@ -178,11 +210,15 @@ func FromPositions(in Inputs) (Books, error) {
 		if err := f.position(p.Account, lot{asset, quantity}, since, known); err != nil {
 			return Books{}, err
 		}
-	}
-	for account, lots := range debtors {
-		if err := f.debtor(account, lots); err != nil {
-			return Books{}, err
+		if err := record.position(key, lot{asset, quantity}, since); err != nil {
+			return Books{}, fmt.Errorf("%s of %s: %w", p.Account, p.Asset, err)
 		}
+	}
+	if err := f.record(record, in.Assets, in.Prices); err != nil {
+		return Books{}, err
+	}
+	if err := f.debtors(debtors); err != nil {
+		return Books{}, err
 	}
 	return f.finish(), nil
 }
@@ -251,6 +287,9 @@ func (f *fold) position(account custody.Account, l lot, since Date, known bool) 
 		return f.deposit(account, l, t.deposit)
 	}
 	for _, item := range t.items {
+		if stocked(item, account, l.holding(account.Type)) {
+			continue
+		}
 		if err := f.line(item, account, l, since, known); err != nil {
 			return fmt.Errorf("item %s, %s: %w", item, account, err)
 		}
@@ -321,57 +360,6 @@ func (f *fold) deposit(account custody.Account, l lot, use depositUse) error {
 		deposits.Rest = append(deposits.Rest, Ineligible{Asset: string(l.asset.ID), Amount: quantity, Reason: "not a qualified security (15c3-3(a)(6))"})
 	}
 	return nil
-}
-
-// debtor adds an account's debit balance to item 10.
-func (f *fold) debtor(account custody.Account, lots []lot) error {
-	debit, secured, err := securedDebit(lots, f.value)
-	if err != nil {
-		return fmt.Errorf("item 10, %s: %w", account, err)
-	}
-	p := f.books.of(account.Type)
-	d := Driver{Item: 10, Account: account, Amount: secured}
-	p.add(d)
-	if d.Amount = debit.Sub(secured); d.Amount.IsPositive() {
-		p.LeftOut = append(p.LeftOut, LeftOut{d, "not secured by securities in the account (item 10)"})
-	}
-	return nil
-}
-
-// securedDebit is what an account owes, and how much of it counts in item 10: up to the
-// market value of its securities, net of those it is short. Unsecured accounts are
-// excluded by the item's own words, and the uncovered part of a partly secured one is
-// taken to be as well. Coins and tokens secure nothing, securities on a chain
-// included: none of them is known to have a ready market. Of Note E's further cuts
-// (1), (2), (4), (5) and (6) none is taken here: they need facts that no position has.
-func securedDebit(lots []lot, value valuer) (debit, secured decimal.Decimal, err error) {
-	for _, l := range lots {
-		if l.asset.Class == custody.Cash && l.quantity.Sign() < 0 {
-			owed, err := value(l)
-			if err != nil {
-				return decimal.Zero, decimal.Zero, err
-			}
-			debit = debit.Add(owed)
-		}
-	}
-	if debit.IsZero() {
-		return decimal.Zero, decimal.Zero, nil
-	}
-	collateral := decimal.Zero
-	for _, l := range lots {
-		if l.quantity.IsZero() || l.asset.Class != custody.Security && l.asset.Class != custody.QualifiedSecurity {
-			continue
-		}
-		worth, err := value(l)
-		if err != nil {
-			return decimal.Zero, decimal.Zero, err
-		}
-		if l.quantity.Sign() < 0 {
-			worth = worth.Neg()
-		}
-		collateral = collateral.Add(worth)
-	}
-	return debit, decimal.Min(debit, atLeastZero(collateral)), nil
 }
 
 // finish adds the accounts that count by their terms, and puts everything in order.

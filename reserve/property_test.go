@@ -30,7 +30,7 @@ type randomWorld struct {
 
 var symbols = []string{"USD", "USD", "USD", "EUR", "AAPL", "MSFT", "UST", "TOKN", "USDC", "ETH"}
 
-func newRandomWorld(t *testing.T) *randomWorld {
+func newRandomWorld(t *testing.T, rt *rapid.T) *randomWorld {
 	t.Helper()
 	p := params(t, "2026-11-20")
 	tracker, err := reserve.NewTracker(lookup, newYork(t))
@@ -52,23 +52,49 @@ func newRandomWorld(t *testing.T) *randomWorld {
 	w.basis.Terms[custody.Account{Type: custody.OCCMargin, Name: "a"}] = reserve.Terms{Item: 13, UpTo: decimal.New(50, 0)}
 	w.basis.Terms[custody.Account{Type: custody.ClearingMargin, Name: "a"}] = reserve.Terms{Item: 15, UpTo: decimal.New(60, 0)}
 	w.basis.Terms[custody.Account{Type: custody.ClearingMargin, Name: "b"}] = reserve.Terms{Item: 14, UpTo: decimal.New(70, 0)}
-	w.basis.Terms[custody.Account{Type: custody.StockLender, Name: "b"}] = reserve.Terms{Item: 11, UpTo: decimal.New(80, 0)}
+	w.basis.Debtors = map[custody.Account]reserve.Debtor{
+		{Type: custody.CustomerCash, Name: "a"}:   {NonCustomerPct: decimal.New(30, 0)},
+		{Type: custody.CustomerMargin, Name: "b"}: {Customer: "a"},
+		{Type: custody.CustomerDVP, Name: "b"}:    {Excluded: "doubtful"},
+		{Type: custody.PABMargin, Name: "b"}:      {NonCustomerPct: decimal.New(60, 0), AgainstCredits: "x"},
+	}
+	// Small enough that Note E(5) cuts amounts as small as these.
+	w.basis.Rules.Reserve.NoteE5Floor, w.basis.TentativeNetCapital = decimal.New(3, 0), decimal.NewNullDecimal(decimal.New(40, 0))
+	if rapid.Bool().Draw(rt, "reversed") {
+		order := reserve.DefaultAllocation()
+		slices.Reverse(order.Sources)
+		slices.Reverse(order.Credits)
+		slices.Reverse(order.Debits)
+		w.basis.Allocation = &order
+	}
+	if err := tracker.Register(w.basis.Registers); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
+// record are the types of account between which the stock record is allocated.
+var record = []custody.AccountType{
+	custody.CustomerMargin, custody.CustomerShort, custody.PABMargin, custody.NonCustomerAny, custody.FirmOwn, custody.SuspenseAny,
+	custody.StockLender, custody.StockLenderCustomer, custody.StockLenderPAB, custody.FailDeliver, custody.FailDeliverPAB, custody.FailDeliverFirm,
+	custody.MoneyLender, custody.MoneyLenderPAB, custody.MoneyLenderFirm, custody.StockBorrower, custody.StockBorrowerPAB, custody.StockBorrowerFirm,
+	custody.DTCPledged, custody.WithBorrower, custody.DueOnFail, custody.DueOnFailPAB, custody.DueOnFailFirm, custody.Transfer, custody.OCCMargin,
+}
+
 func drawLeg(t *rapid.T) custody.Leg {
-	asset := listed[rapid.SampledFrom(symbols).Draw(t, "asset")]
+	assets, types := symbols, custody.AccountTypes()
+	if rapid.Bool().Draw(t, "dense") { // so that accounts meet in one security
+		assets, types = []string{"USD", "AAPL", "AAPL", "MSFT", "EUR"}, record
+	}
+	asset := listed[rapid.SampledFrom(assets).Draw(t, "asset")]
 	amount := rapid.Int64Range(-9, 9).Filter(func(n int64) bool { return n != 0 }).Draw(t, "amount")
 	units, err := custody.AmountFromDecimal(decimal.New(amount, 0), asset.Scale)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return custody.Leg{
-		Account: custody.Account{
-			Type: rapid.SampledFrom(custody.AccountTypes()).Draw(t, "type"),
-			Name: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"),
-		},
-		Asset: asset.ID, Amount: units,
+		Account: custody.Account{Type: rapid.SampledFrom(types).Draw(t, "type"), Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name")},
+		Asset:   asset.ID, Amount: units,
 		Layer: rapid.SampledFrom([]custody.Layer{custody.Settled, custody.Settled, custody.Settled, custody.Pending}).Draw(t, "layer"),
 	}
 }
@@ -127,7 +153,7 @@ func (w *randomWorld) inputs() reserve.Inputs {
 func TestTrackerEqualsPositions(t *testing.T) {
 	known := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newRandomWorld(t)
+		w := newRandomWorld(t, rt)
 		for range rapid.IntRange(1, 60).Draw(rt, "events") {
 			w.event(rt)
 			slow, slowErr := reserve.FromPositions(w.inputs())
@@ -189,7 +215,7 @@ func marshal(t *rapid.T, s reserve.Statement) string {
 // and what was left out included.
 func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newRandomWorld(t)
+		w := newRandomWorld(t, rt)
 		for symbol := range listed {
 			if symbol != "USD" {
 				w.prices[listed[symbol].ID] = reserve.Price{USD: decimal.New(1, 1)}

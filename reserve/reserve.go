@@ -4,6 +4,9 @@
 //
 //	15c3-3a, items 1 to 15   lines.go     what in the books feeds which line
 //	15c3-3a, line 16         formula.go   Compute: totals, reduction, requirement
+//	items 2 to 4, 9, 11, 12  stock.go     whose the securities are that are not in control
+//	                         group.go     the money that goes with them, Notes B, C and D
+//	item 10, Note E          debit.go     what of customers' debits counts
 //	15c3-3(e)(1), (5), (f)   deposit.go   what counts as deposited
 //	15c3-3(e)(3)             schedule.go  when it is due
 //	15c3-3(b), (c), (d)      control.go   possession or control
@@ -12,6 +15,11 @@
 // From the books: [FromPositions] recomputes every line from positions, slowly and
 // plainly; [Tracker] keeps the same lines as each journal entry is folded in, and a
 // test holds the two equal. From a file: [ParseLineItems], [ParseNetCapital].
+//
+// The books do not say whose the shares are that a lender, a borrower or a failing seller
+// has. They are allocated security by security, in the order of an [Allocation], whose
+// default takes what is not in control to be customers' first and what was borrowed to be
+// borrowed for them last. A counterparty has the same name on both sides of the books.
 //
 // Three things hold throughout. A figure that cannot be known is an error, never a
 // zero. Where the books cannot prove a debit or a deposit, it does not count; where

@@ -69,13 +69,18 @@ type ReserveNumbers struct {
 	DailyRequired  bool            `json:"daily_computation_can_be_required"`
 	// DistributionDays is item 6's age, TransferDays item 9's and FailDays item 12's, in
 	// calendar days. An age of exactly so many days is not yet more than it.
-	DistributionDays int             `json:"item6_age_gt"`
-	TransferDays     int             `json:"item9_age_calendar_days_gt"`
-	FailDays         int             `json:"item12_age_calendar_days_lte"`
-	NoteE5Share      decimal.Decimal `json:"note_e5_pct_of_tnc"`
-	NoteE5Floor      decimal.Decimal `json:"note_e5_floor"`
-	NoteE6Low        decimal.Decimal `json:"note_e6_low_pct"`
-	NoteE6High       decimal.Decimal `json:"note_e6_high_pct"`
+	DistributionDays int `json:"item6_age_gt"`
+	TransferDays     int `json:"item9_age_calendar_days_gt"`
+	FailDays         int `json:"item12_age_calendar_days_lte"`
+	NoteDDays        int `json:"note_d_ftr_age_calendar_days_gt"`
+	// NoteE1Share is of the value of all securities that collateralise margin debits,
+	// NoteE1Cap the most of an account's debit up to which one security counts.
+	NoteE1Share decimal.Decimal `json:"note_e1_concentration"`
+	NoteE1Cap   decimal.Decimal `json:"note_e1_collateral_cap"`
+	NoteE5Share decimal.Decimal `json:"note_e5_pct_of_tnc"`
+	NoteE5Floor decimal.Decimal `json:"note_e5_floor"`
+	NoteE6Low   decimal.Decimal `json:"note_e6_low_pct"`
+	NoteE6High  decimal.Decimal `json:"note_e6_high_pct"`
 	// QualifiedAssets names what a line-item file may call a qualified security,
 	// beside the CUSIPs that the Treasury's own issues begin with.
 	QualifiedAssets []string `json:"qualified_assets"`
@@ -213,7 +218,7 @@ func (p Pack) checkNumbers() error {
 	for i, d := range []decimal.Decimal{
 		r.BasicReduction, r.AlternativeReduction, r.AlternativeDailyReduction, r.MonthlyFactor, r.BankEquityCap, r.DailyThreshold,
 		r.NoteE5Share, r.NoteE5Floor, r.NoteE6Low, r.NoteE6High, c.ExcessMarginFactor, n.LimitPct, n.FirstYearLimitPct, n.Floor, n.DebitShare,
-		n.WarningPct, n.WarningShare, n.WarningFactor, n.LeveragePct, n.ReduceShare, n.NoExpansionShare,
+		n.WarningPct, n.WarningShare, n.WarningFactor, n.LeveragePct, n.ReduceShare, n.NoExpansionShare, r.NoteE1Share, r.NoteE1Cap,
 	} {
 		if !d.IsPositive() {
 			return fmt.Errorf("rule pack %s: number %d is %s or missing, expected more than zero", p.ID, i+1, d)
@@ -222,7 +227,7 @@ func (p Pack) checkNumbers() error {
 	for i, days := range []int{
 		r.DueBusinessDays, r.DueMinutes, r.DailyLookback, r.DistributionDays, r.TransferDays, r.FailDays, c.InstructDays, c.LienDays, c.LoanDays,
 		c.FailToReceiveDays, c.DividendDays, c.ShortDays, c.CountDifferenceDays,
-		p.Reports.FocusDays, p.Reports.AnnualDays,
+		p.Reports.FocusDays, p.Reports.AnnualDays, r.NoteDDays,
 	} {
 		if days <= 0 {
 			return fmt.Errorf("rule pack %s: count %d is %d or missing, expected more than zero", p.ID, i+1, days)

@@ -41,6 +41,8 @@ type Tracker struct {
 	apart map[Key]*trackedPosition
 
 	debtors debtors
+	stock   stockKeeper
+	shown   map[custody.Account]Debtor
 	control map[custody.AssetID]*controlTally
 	covers  map[custody.Place]Cover
 	wallets map[string]custody.WalletOpened
@@ -71,10 +73,20 @@ func NewTracker(assets AssetLookup, place *time.Location) (*Tracker, error) {
 		mapping: m, assets: assets, place: place,
 		prices: map[custody.AssetID]Price{}, positions: map[Key]*trackedPosition{},
 		aged: map[agedCell]decimal.Decimal{}, held: map[custody.AssetID]map[agedCell]custody.Amount{},
-		apart: map[Key]*trackedPosition{}, debtors: newDebtors(), control: map[custody.AssetID]*controlTally{}, covers: map[custody.Place]Cover{},
+		apart: map[Key]*trackedPosition{}, debtors: newDebtors(), stock: newStockKeeper(DefaultAllocation()), control: map[custody.AssetID]*controlTally{}, covers: map[custody.Place]Cover{},
 		wallets: map[string]custody.WalletOpened{}, onChain: map[custody.Place][]custody.AssetID{},
 		unpriced: map[custody.AssetID]struct{}{},
 	}, nil
+}
+
+// Register gives the tracker the registers that the Basis of every later computation has.
+// It must be called before the first entry.
+func (t *Tracker) Register(r Registers) error {
+	if len(t.positions) > 0 {
+		return fmt.Errorf("registers: %d positions were folded without them", len(t.positions))
+	}
+	t.stock, t.shown = newStockKeeper(r.order()), r.Debtors
+	return r.Check()
 }
 
 func populationIndex(t custody.AccountType) uint8 {
@@ -145,7 +157,7 @@ func (t *Tracker) open(key Key, p *trackedPosition, asset custody.Asset) {
 }
 
 func countsByTerms(t custody.AccountType) bool {
-	return t == custody.StockLender || t == custody.OCCMargin || t == custody.ClearingMargin
+	return t == custody.OCCMargin || t == custody.ClearingMargin
 }
 
 // settled moves a position's part of every sum from what it was to what it is.
@@ -154,6 +166,9 @@ func (t *Tracker) settled(key Key, asset custody.Asset, before, after trackedPos
 		if err := t.controlOf(asset).move(key.Account, t.covers, before.settled, after.settled); err != nil {
 			return fmt.Errorf("control of %s: %w", asset.ID, err)
 		}
+	}
+	if err := t.stockMoved(key, asset, before, after); err != nil {
+		return fmt.Errorf("%s of %s: %w", key.Account, key.Asset, err)
 	}
 	if _, apart := t.apart[key]; apart {
 		return nil
@@ -192,7 +207,7 @@ func (t *Tracker) lines(key Key, l lot, since Date, sign int) error {
 		return err
 	}
 	for _, item := range treatment.items {
-		if item == 10 || item.byTerms(key.Account.Type) {
+		if item == 10 || item.byTerms(key.Account.Type) || stocked(item, key.Account, l.holding(key.Account.Type)) {
 			continue
 		}
 		cell := agedCell{population: populationIndex(key.Account.Type), item: item}
@@ -264,7 +279,7 @@ func (t *Tracker) SetPrice(id custody.AssetID, price Price) error {
 		return fmt.Errorf("price of %s is %s, expected zero or more", id, price.USD)
 	}
 	change := price.USD.Sub(t.prices[id].USD) // a missing price has added nothing
-	t.prices[id] = price
+	t.repriced(asset, func() { t.prices[id] = price })
 	delete(t.unpriced, id)
 	for cell, quantity := range t.held[id] {
 		t.addValue(cell, quantity.Decimal(asset.Scale).Mul(change))
@@ -347,6 +362,9 @@ func (t *Tracker) Prices() map[custody.AssetID]Price { return maps.Clone(t.price
 // Drivers and what was left out are not in it: FromPositions gives them.
 func (t *Tracker) Books(basis Basis) (Books, error) {
 	f := newFold(t.mapping, basis, t.prices)
+	if err := t.debtorRules(basis.Rules.Reserve); err != nil {
+		return Books{}, err
+	}
 	for account, err := range t.debtors.unpriced {
 		return Books{}, fmt.Errorf("item 10, %s: %w", account, err)
 	}
@@ -369,7 +387,11 @@ func (t *Tracker) Books(basis Basis) (Books, error) {
 		for item, total := range t.totals[i] {
 			p.Items.Items[item] = p.Items.Items[item].Add(total)
 		}
-		p.Items.Items[10] = p.Items.Items[10].Add(t.debtors.totals[i])
+		sums := t.debtors.sums[i]
+		p.Items.Items[10] = p.Items.Items[10].Add(sums.item10(sums.cuts(i, basis.TentativeNetCapital, basis.Rules)))
+	}
+	if err := t.stockLines(&books, basis); err != nil {
+		return Books{}, err
 	}
 	for cell, value := range t.aged {
 		if cell.item.oldEnough(cell.since, true, basis.AsOf, basis.Rules.Reserve) {
@@ -402,6 +424,7 @@ func (t *Tracker) StalePrices(notBefore time.Time) []custody.AssetID {
 	for id, accounts := range t.debtors.holders {
 		needed[id] = needed[id] || len(accounts) > 0
 	}
+	t.needsPrice(needed)
 	for key, p := range t.apart {
 		needed[key.Asset] = needed[key.Asset] || !p.settled.IsZero()
 	}

@@ -60,7 +60,8 @@ func newWorld(t *testing.T, asOf string) *world {
 	return &world{
 		t: t, tracker: tracker, firm: reserve.Firm{Method: p.Method, Frequency: p.Frequency, Schedule: p.Schedule},
 		inputs: reserve.Inputs{
-			Basis:  reserve.Basis{AsOf: p.AsOf, Rules: p.Rules, Banks: map[custody.Account]reserve.ReserveAccount{}, Terms: map[custody.Account]reserve.Terms{}},
+			Basis: reserve.Basis{AsOf: p.AsOf, Rules: p.Rules, Banks: map[custody.Account]reserve.ReserveAccount{}, Terms: map[custody.Account]reserve.Terms{},
+				Registers: reserve.Registers{Debtors: map[custody.Account]reserve.Debtor{}}},
 			Assets: lookup, Prices: map[custody.AssetID]reserve.Price{},
 		},
 	}
@@ -111,6 +112,19 @@ func (w *world) do(line string) {
 			w.t.Fatal(err)
 		}
 		w.inputs.Terms[w.account(words[1])] = reserve.Terms{Item: item, UpTo: dec(w.t, words[3])}
+	case "debtor": // debtor ACCOUNT EXCLUDED PCT CUSTOMER EVIDENCE
+		text := func(i int) string { return strings.ReplaceAll(strings.TrimPrefix(words[i], "-"), "_", " ") }
+		w.inputs.Debtors[w.account(words[1])] = reserve.Debtor{Excluded: text(2), NonCustomerPct: dec(w.t, words[3]), Customer: text(4), AgainstCredits: text(5)}
+	case "capital": // capital TENTATIVE
+		w.inputs.TentativeNetCapital = decimal.NewNullDecimal(dec(w.t, words[1]))
+	case "order": // order credits HOLDER,…
+		order := reserve.DefaultAllocation()
+		for i, name := range strings.Split(words[2], ",") {
+			if err := order.Credits[i].UnmarshalText([]byte(name)); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.inputs.Allocation = &order
 	case "wallet": // wallet PLACE KIND [OWNER]
 		w.wallet(words[1], words[2], words[3:])
 	case "firm": // firm METHOD FREQUENCY
@@ -207,8 +221,19 @@ func sameControls(t testing.TB, got, want []reserve.SecurityControl) {
 func TestBooksToStatement(t *testing.T) {
 	runText(t, "books.txt", func(t *testing.T, input []string) string {
 		w := newWorld(t, "2026-11-20")
+		registers := func(line string) bool { return strings.HasPrefix(line, "debtor ") || strings.HasPrefix(line, "order ") }
 		for _, line := range input {
-			w.do(line)
+			if registers(line) {
+				w.do(line)
+			}
+		}
+		if err := w.tracker.Register(w.inputs.Registers); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range input {
+			if !registers(line) {
+				w.do(line)
+			}
 		}
 		return w.describe()
 	})
@@ -294,8 +319,8 @@ func TestShortfall(t *testing.T) {
 	for _, line := range []string{
 		"settled 2026-11-20 for:customer.cash:alice USD 1000000.01",
 		"settled 2026-11-20 for:customer.cash:bob USD 250000",
-		"settled 2026-11-20 for:customer.margin:carol USD -50",
-		"settled 2026-11-20 for:customer.margin:carol AAPL 10",
+		"settled 2026-11-20 for:customer.cash:carol USD -50",
+		"settled 2026-11-20 for:customer.cash:carol AAPL 10",
 		"price AAPL 230.10",
 		"settled 2026-11-20 at:bank.reserve.customer:bank:FNB USD 300000",
 		"bank at:bank.reserve.customer:bank:FNB FNB 900000000 2020-01-01 2020-01-01",
