@@ -174,7 +174,7 @@ func (r *rule) lines(t testing.TB, b *books) (reserve.Books, []reserve.SecurityC
 	if x, y := itemsText(running), itemsText(plain); x != y {
 		t.Fatalf("the running sums are\n%s\nthe plain recomputation\n%s", x, y)
 	}
-	control, err := reserve.Control(positions, b.m.Master().Asset)
+	control, err := reserve.Control(positions, b.m.Master().Asset, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,8 @@ func TestCases(t *testing.T) {
 	b.price("cusip:037833100", decimal.New(10, 0))
 	b.post(day, b.leg("for:customer.cash:bob USD 100"), b.leg("at:bank.operating:a USD 100"))
 	b.post(day, b.leg("for:customer.cash:bob USD -30"), b.leg("at:bank.operating:a USD -30"))
-	b.post(day, b.leg("for:customer.margin:eve USD -90"), b.leg("at:bank.operating:a USD -90"))
-	b.post(day, b.leg("for:customer.margin:eve AAPL 8"), b.leg("at:dtc.free:a AAPL 8"))
+	b.post(day, b.leg("for:customer.cash:eve USD -90"), b.leg("at:bank.operating:a USD -90"))
+	b.post(day, b.leg("for:customer.cash:eve AAPL 8"), b.leg("at:dtc.free:a AAPL 8"))
 	b.post(day-20, b.leg("for:firm:firm USD 40"), b.leg("at:fail.receive:x USD 40"))
 	first := b.known()
 
@@ -77,16 +77,16 @@ line item1 90
 `)
 	same(t, b.explain(first, b.line("reserve customer item10"), 0), `
 line item10 80
-	account for:customer.margin:eve 80
-		position for:customer.margin:eve of iso4217:USD 90 = -90 at -1
+	account for:customer.cash:eve 80
+		position for:customer.cash:eve of iso4217:USD 90 = -90 at -1
 			entry ref/3 90 = -90 at -1
 		rule not secured by securities in the account (item 10) -10
 `)
 	same(t, b.explain(first, b.line("control AAPL"), 0), `
 line deficit 0
 	line required 8
-		account for:customer.margin:eve of cusip:037833100 8
-			position for:customer.margin:eve of cusip:037833100 8 = 8 at 1
+		account for:customer.cash:eve of cusip:037833100 8
+			position for:customer.cash:eve of cusip:037833100 8 = 8 at 1
 				entry ref/4 8 = 8 at 1
 	line in_control -8
 		account at:dtc.free:a of cusip:037833100 -8
@@ -100,7 +100,7 @@ line deficit 0
 	second := b.known()
 	same(t, b.diff(first, second, b.line("reserve item10"), 0), `
 line item10 -8
-	account for:customer.margin:eve -8
+	account for:customer.cash:eve -8
 		rule not secured by securities in the account (item 10) -8
 `)
 	same(t, b.diff(first, second, b.line("reserve item12"), 0), `
