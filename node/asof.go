@@ -31,27 +31,38 @@ func (n *Node) replay(ctx context.Context, at api.AsOf) (*fold, moment, error) {
 	case at.Time.After(n.now()):
 		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s has not come yet", at)
 	}
-	f, err := n.newFold()
-	if err != nil {
-		return nil, moment{}, err
-	}
-	var recorded time.Time
-	err = n.books.Entries(ctx, 0, func(e custody.Entry) error {
-		if at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time) {
-			return errEnough
-		}
-		m.seq, recorded = e.Seq, e.Recorded
-		return errors.Join(f.mean(e), f.keep(e))
+	f, last, err := n.foldUntil(ctx, func(e custody.Entry) bool {
+		return at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time)
 	})
 	switch {
-	case err != nil && !errors.Is(err, errEnough):
+	case err != nil:
 		return nil, moment{}, fmt.Errorf("folding the journal as of %s: %w", at, err)
-	case m.seq == 0:
+	case last.Seq == 0:
 		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal was empty", at)
 	case m.at.IsZero():
-		m.at = recorded
+		m.at = last.Recorded
 	}
+	m.seq = last.Seq
 	return f, m, nil
+}
+
+// foldUntil folds the journal up to the first entry that is beyond, and returns the
+// last one before it.
+func (n *Node) foldUntil(ctx context.Context, beyond func(custody.Entry) bool) (f *fold, last custody.Entry, err error) {
+	if f, err = n.newFold(); err != nil {
+		return nil, last, err
+	}
+	err = n.books.Entries(ctx, 0, func(e custody.Entry) error {
+		if beyond(e) {
+			return errEnough
+		}
+		last = e
+		return errors.Join(f.mean(e), f.keep(e))
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return f, last, err
 }
 
 // replayed is the picture of a moment as far as the journal alone gives it: positions,
@@ -62,15 +73,21 @@ func (n *Node) replayed(ctx context.Context, at api.AsOf) (*picture, *fold, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &picture{at: m.at, positions: f.lines.Positions()}
+	p, err := n.pictureOf(f, m)
+	return p, f, err
+}
+
+// pictureOf is the picture of a moment whose fold is given.
+func (n *Node) pictureOf(f *fold, m moment) (p *picture, err error) {
+	p = &picture{at: m.at, positions: f.lines.Positions()}
 	p.head.Size = m.seq
 	if p.control, err = f.lines.Control(); err != nil {
-		return nil, nil, api.Errorf(api.CodeConflict, "possession or control as of %s cannot be known: %v", at, err)
+		return nil, api.Errorf(api.CodeConflict, "possession or control as of entry %d cannot be known: %v", m.seq, err)
 	}
 	if err := n.compute(f, p, nil); err != nil {
-		return nil, nil, api.Errorf(api.CodeConflict, "the reserve as of %s cannot be known: %v", at, err)
+		return nil, api.Errorf(api.CodeConflict, "the reserve as of entry %d cannot be known: %v", m.seq, err)
 	}
-	return p, f, nil
+	return p, nil
 }
 
 // ofLines is the picture for a question about the reserve or possession or control,

@@ -114,6 +114,8 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 		return n.requestWithdrawal(ctx, c)
 	case api.Approve:
 		return n.approve(c)
+	case api.ArchiveReport:
+		return n.archiveReport(ctx, c)
 	case api.AcknowledgeAlert:
 		return func(f *fold, now time.Time) (string, []custody.Entry, error) {
 			event, err := f.alerts.Acknowledge(c.ID, c.By, c.Note, now)

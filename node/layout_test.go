@@ -37,7 +37,7 @@ var layout = map[string]row{
 	"offchain":     {"custody", "a reader that knows the books could make a statement agree with them"},
 	"offchain/*":   {"custody offchain offchain/isoxml", "one folder per format; isoxml is the XML reading that they share"},
 	"reserve":      {"custody", "the rule must give the same answer for the same books for ever"},
-	"reserve/*":    {"custody reserve", "what explains or prints a figure takes it from the rule and computes none itself"},
+	"reserve/*":    {"custody reserve", "what explains a figure takes it from the rule and computes none itself"},
 
 	"keys":   {"", "a party trusts nobody, least of all the node"},
 	"keys/*": {"keys keys/*", "a party trusts nobody, least of all the node"},
@@ -47,6 +47,7 @@ var layout = map[string]row{
 	"node/alert":  {"custody reserve", "telling must not be able to act"},
 	"node/audit":  {"custody custody/ledger reserve chainwatch/evm", "what is exported is checked with the same code, and nothing else of ours"},
 	"node/access": {"node/api", "who asks is found out from credentials and configuration, not from what is asked"},
+	"node/focus":  {"reserve", "what is filed is what was computed, and follows from nothing else"},
 	"node/api":    {"custody node/alert", "the API declares what it needs of a broker; node gives it"},
 	"node/api/*":  {"custody node/api node/alert", "the reference client speaks the wire forms only"},
 	"node/web":    {"custody node/alert node/api", "a page shows the wire forms, and knows nothing that the API does not say"},

@@ -51,6 +51,7 @@ type picture struct {
 	withdrawals  []wallet.Withdrawal
 	alerts       *alert.Set
 	computed     computed
+	reports      reports
 }
 
 // look makes the picture of what the books and the inputs say now.

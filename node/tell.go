@@ -293,6 +293,7 @@ func reorgOf(chain string, r chainwatch.Reorg) alert.Condition {
 func (n *Node) publish(p *picture) {
 	p.head = n.books.Head()
 	p.alerts = n.fold.alerts.Clone()
+	p.reports = n.fold.reports
 	p.computed = computed{}
 	for k, v := range n.fold.computed {
 		p.computed[k] = v

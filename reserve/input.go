@@ -262,21 +262,27 @@ func (d *Deposits) parseCash(row fields, amount decimal.Decimal) error {
 
 func assumedLetters(bank string) Bank { return Bank{Name: bank, Notified: true, Contracted: true} }
 
-// Compute carries out the computation of the file under the rules of its day.
+// Compute carries out the computation of the file under the rules of its day, and
+// prints it.
 func (in Input) Compute(rules Rules, place *time.Location) (Result, error) {
+	statement, err := in.Statement(rules, place)
+	if err != nil {
+		return Result{}, err
+	}
+	return statement.Report(in.Places()), nil
+}
+
+// Statement carries out the computation of the file under the rules of its day.
+func (in Input) Statement(rules Rules, place *time.Location) (Statement, error) {
 	pack, err := rules.At(in.AsOf)
 	if err != nil {
-		return Result{}, fmt.Errorf("as_of: %w", err)
+		return Statement{}, fmt.Errorf("as_of: %w", err)
 	}
-	statement, err := Compute(in.Items, in.Deposits.qualified(pack), Params{
+	return Compute(in.Items, in.Deposits.qualified(pack), Params{
 		Population: in.Population, Method: in.Method, Frequency: in.Frequency, AsOf: in.AsOf, Rules: pack,
 		Schedule:      Schedule{Banking: rules.Calendars.Banking, Place: place},
 		ReductionRate: in.ReductionRate, CustomerExcessDebits: in.CustomerExcessDebits,
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	return statement.Report(places(in.Unit)), nil
 }
 
 // qualified moves what the rule pack does not list as qualified to where it does not
@@ -299,6 +305,9 @@ func (d *Deposits) qualified(pack Pack) *Deposits {
 	}
 	return &out
 }
+
+// Places is how many decimals a report of the file has.
+func (in Input) Places() int32 { return places(in.Unit) }
 
 // places is how many decimals a report in the unit has: none, or cents where no unit
 // was stated.

@@ -194,7 +194,7 @@ func reserveCommand() *cobra.Command {
 		}
 		return err
 	}
-	return group(c, compute)
+	return group(c, compute, reportCommand())
 }
 
 func printResult(w io.Writer, r reserve.Result) error {

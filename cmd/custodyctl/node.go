@@ -37,6 +37,11 @@ func ask(ctx context.Context, url, path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	return answered(r)
+}
+
+// answered sends a request and gives the body of a good answer.
+func answered(r *http.Request) (io.ReadCloser, error) {
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return nil, &answer{exitUnknown, err.Error()}
@@ -44,11 +49,12 @@ func ask(ctx context.Context, url, path string) (io.ReadCloser, error) {
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096)) // for the message only
+		why := fmt.Sprintf("%s: %s: %s", r.URL, response.Status, strings.TrimSpace(string(text)))
 		switch response.StatusCode {
 		case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
-			return nil, fmt.Errorf("%s%s: %s: %s", url, path, response.Status, strings.TrimSpace(string(text)))
+			return nil, errors.New(why)
 		}
-		return nil, &answer{exitUnknown, fmt.Sprintf("%s%s: %s: %s", url, path, response.Status, strings.TrimSpace(string(text)))}
+		return nil, &answer{exitUnknown, why}
 	}
 	return response.Body, nil
 }

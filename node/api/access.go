@@ -146,7 +146,7 @@ func mayDo(c Command) []Role {
 		return []Role{RoleMaker}
 	case Approve: // a maker signs what they asked for, too
 		return []Role{RoleChecker, RoleCCO, RoleMaker}
-	case AcknowledgeAlert:
+	case AcknowledgeAlert, ArchiveReport:
 		return []Role{RoleOperator, RoleMaker, RoleChecker, RoleCCO}
 	case ReleaseAlert:
 		return []Role{RoleOperator, RoleChecker, RoleCCO}

@@ -87,6 +87,11 @@ type Archive interface {
 	// journal and the query only. An error before the first byte reaches the
 	// caller as such; after it the connection is cut.
 	AuditPackage(ctx context.Context, q AuditQuery, w io.Writer) error
+	// Reports lists the archived reports, the oldest first.
+	Reports(ctx context.Context, q ListQuery) (Page[Report], error)
+	// ReportFile gives an archived report, byte for byte as it was archived; an error
+	// where it is no longer that. One that was never archived is [CodeNotFound].
+	ReportFile(ctx context.Context, id string) (Report, []byte, error)
 }
 
 // ListQuery asks for a page of a list.

@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -173,6 +175,26 @@ func (m *memory) Alerts(_ context.Context, q api.AlertQuery) (api.Page[api.Alert
 	}
 	m.mu.Unlock()
 	return api.Cut(m.head(), all, func(a api.Alert) string { return a.ID }, q.ListQuery), nil
+}
+
+// filed is a report with its file.
+var filed = []byte("report")
+
+func (m *memory) Reports(_ context.Context, q api.ListQuery) (api.Page[api.Report], error) {
+	sum := sha256.Sum256(filed)
+	r := api.Report{
+		ID: hex.EncodeToString(sum[:]), Seq: 2, ArchivedAt: morning, By: "ann", Population: api.CustomerPopulation, Format: "csv",
+		MediaType: "text/csv; charset=utf-8", Size: len(filed), AsOf: morning, JournalSeq: 1,
+	}
+	return api.Cut(m.head(), []api.Report{r}, func(r api.Report) string { return r.ID }, q), nil
+}
+
+func (m *memory) ReportFile(ctx context.Context, id string) (api.Report, []byte, error) {
+	page, err := m.Reports(ctx, api.ListQuery{Limit: 1})
+	if err == nil && page.Items[0].ID != id {
+		err = api.Errorf(api.CodeNotFound, "no report %s", id)
+	}
+	return page.Items[0], filed, err
 }
 
 func (m *memory) Explain(_ context.Context, q api.ExplainQuery) (api.Explanation, error) {

@@ -106,6 +106,14 @@ type RequestWithdrawal struct {
 	Reason string          `json:"reason,omitempty" maxLength:"256"`
 }
 
+// ArchiveReport makes the report of a reserve computation and archives it.
+type ArchiveReport struct {
+	Signed
+	Population Population `json:"population" enum:"customer,pab"`
+	AsOf       string     `json:"as_of,omitempty" maxLength:"128" doc:"As the query parameter of reads; now if empty"`
+	Format     string     `json:"format" enum:"json,csv,xlsx,pdf"`
+}
+
 // Approve approves a content hash, which the approver has computed from what
 // they saw.
 type Approve struct {
@@ -138,6 +146,7 @@ func (AssignAddress) command()     {}
 func (BookAddress) command()       {}
 func (ExpectTransfer) command()    {}
 func (RequestWithdrawal) command() {}
+func (ArchiveReport) command()     {}
 func (Approve) command()           {}
 func (AcknowledgeAlert) command()  {}
 func (ReleaseAlert) command()      {}

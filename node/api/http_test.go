@@ -2,7 +2,10 @@ package api_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -76,7 +79,8 @@ func TestWireForms(t *testing.T) {
 		"breaks": "/v1/breaks?as_of=now", "wallets": "/v1/wallets", "addresses": "/v1/wallets/w1/addresses", "withdrawals": "/v1/withdrawals",
 		"withdrawal": "/v1/withdrawals/wd1", "approvals": "/v1/approvals", "alerts": "/v1/alerts", "journal": "/v1/journal?limit=3",
 		"explain": "/v1/explain?line=reserve/customer/item1", "diff": "/v1/diff?line=reserve/customer/item1&from=2",
-		"livez": "/livez", "readyz": "/readyz",
+		"reports": "/v1/reserve/reports",
+		"livez":   "/livez", "readyz": "/readyz",
 	} {
 		w := get(h, path)
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
@@ -275,5 +279,23 @@ func TestHostAndListen(t *testing.T) {
 	l.Close()
 	if _, err := api.New(newMemory(), api.Options{}); err == nil {
 		t.Error("a server without a journal's id was made")
+	}
+}
+
+// TestReportFile gives the bytes with their type, name and digest.
+func TestReportFile(t *testing.T) {
+	h := server(t, newMemory())
+	sum := sha256.Sum256(filed)
+	w := get(h, "/v1/reserve/reports/"+hex.EncodeToString(sum[:]))
+	if w.Code != http.StatusOK || w.Body.String() != string(filed) || w.Header().Get("Content-Type") != "text/csv; charset=utf-8" ||
+		w.Header().Get("Content-Disposition") != `attachment; filename="reserve-customer-20261120T090000Z-1.csv"` ||
+		w.Header().Get("Repr-Digest") != "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":" {
+		t.Errorf("a report: %d %v %q", w.Code, w.Header(), w.Body)
+	}
+	if w := get(h, "/v1/reserve/reports/"+strings.Repeat("0", 64)); w.Code != http.StatusNotFound {
+		t.Errorf("no report: %d %s", w.Code, w.Body)
+	}
+	if w := get(h, "/v1/reserve/reports/nonsense"); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("no digest: %d %s", w.Code, w.Body)
 	}
 }

@@ -38,6 +38,7 @@ func (s *Server) register(mux *http.ServeMux, o Options) error {
 	s.registerExplain(api)
 	s.registerWrites(api)
 	s.registerArchive(api)
+	s.registerReports(api)
 	s.registerHealth(api)
 	s.registerTickets(api)
 	s.registerEvents(api)

@@ -77,6 +77,7 @@ func (s *Server) registerWrites(api huma.API) {
 	post[OpenWallet](s, api, "/v1/wallets", "Open a wallet under an existing key")
 	post[BookAddress](s, api, "/v1/addressbook", "Enter an outside address in an owner's book")
 	post[ExpectTransfer](s, api, "/v1/transfers/expected", "Say that securities are on their way")
+	post[ArchiveReport](s, api, "/v1/reserve/reports", "Make the report of a reserve computation and archive it; the id is its SHA-256")
 	post[RequestWithdrawal](s, api, "/v1/withdrawals", "Ask for a withdrawal")
 	postTo(s, api, "/v1/wallets/", "/addresses", "Assign the next address of a wallet", func(c AssignAddress, id string) Command {
 		c.Wallet = id
