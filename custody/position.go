@@ -33,14 +33,34 @@ const (
 	CauseUnauthorised  Cause = "unauthorized_outflow"
 	CauseExpected      Cause = "expected_receipt"
 	CauseUnknownOrigin Cause = "unknown_deposit"
+
+	// CauseTiming: the books have what happened after the outside's record was made.
+	CauseTiming Cause = "timing"
+	CauseFee    Cause = "fee"
+	CausePrice  Cause = "price"
+	// CauseDuplicate: the books have the same movement twice.
+	CauseDuplicate       Cause = "duplicate"
+	CauseFreeze          Cause = "issuer_freeze"
+	CauseCorporateAction Cause = "corporate_action"
 )
+
+// Causes lists every cause.
+func Causes() []Cause {
+	return []Cause{
+		CauseUnknown, CauseInTransit, CauseUnconfirmed, CauseNoStatement, CauseUnauthorised, CauseExpected, CauseUnknownOrigin,
+		CauseTiming, CauseFee, CausePrice, CauseDuplicate, CauseFreeze, CauseCorporateAction,
+	}
+}
 
 // Break is a difference between the books and what the outside says of a place.
 // Difference is outside less books: negative when something that the books say is
 // there is not.
 type Break struct {
-	ID         string    `json:"id"`
-	Place      Place     `json:"place"`
+	ID    string `json:"id"`
+	Place Place  `json:"place"`
+	// Account is the account of the books that differs, where it is one: of a place
+	// with several, only what they hold together is compared.
+	Account    Account   `json:"account,omitzero"`
 	Asset      AssetID   `json:"asset"`
 	Books      Amount    `json:"books"`
 	Outside    Amount    `json:"outside"`

@@ -262,13 +262,8 @@ func (n *Node) Breaks(_ context.Context, q api.ListQuery) (api.Page[api.Break], 
 		return api.Page[api.Break]{}, err
 	}
 	var items []api.Break
-	for _, b := range p.breaks {
-		items = append(items, api.Break{
-			ID: b.ID, Place: b.Place, Asset: string(b.Asset), Symbol: n.symbol(b.Asset), Books: n.whole(b.Asset, b.Books),
-			Outside: n.whole(b.Asset, b.Outside), Difference: n.whole(b.Asset, b.Difference), Explained: n.whole(b.Asset, b.Explained),
-			Unexplained: n.whole(b.Asset, b.Unexplained()), Cause: b.Cause, FirstSeen: b.FirstSeen.UTC(), AgeSeconds: age(p.at, b.FirstSeen),
-			ExpectedSource: b.ExpectedSource, AffectsReserve: b.AffectsReserve, Evidence: b.Evidence,
-		})
+	for _, s := range p.standings {
+		items = append(items, n.breakItem(p, s))
 	}
 	return api.Cut(p.headOf(), items, func(b api.Break) string { return b.ID }, q), nil
 }

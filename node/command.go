@@ -94,7 +94,7 @@ func (r requests) apply(e custody.Entry) error {
 
 func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 	switch c.(type) {
-	case api.RequestWithdrawal, api.Approve:
+	case api.RequestWithdrawal, api.Approve, api.AdjustBreak:
 		if err := n.loadPolicy(); err != nil {
 			return nil, api.Errorf(api.CodeRefused, "%v", err)
 		}
@@ -113,7 +113,13 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 	case api.RequestWithdrawal:
 		return n.requestWithdrawal(ctx, c)
 	case api.Approve:
-		return n.approve(c)
+		return n.approve(ctx, c)
+	case api.ExplainBreak:
+		return n.explainBreak(c), nil
+	case api.EscalateBreak:
+		return n.escalateBreak(c), nil
+	case api.AdjustBreak:
+		return n.adjustBreak(ctx, c)
 	case api.ArchiveReport:
 		return n.archiveReport(ctx, c)
 	case api.AcknowledgeAlert:
@@ -273,11 +279,14 @@ func (n *Node) releaseAlert(c api.ReleaseAlert) decision {
 
 // approve takes a person's signature over the hash of an intent. With the last one
 // that the policy asks for, the property is put on hold and signing may begin.
-func (n *Node) approve(c api.Approve) (decision, error) {
+func (n *Node) approve(ctx context.Context, c api.Approve) (decision, error) {
 	if n.policy.Load() == nil {
 		return nil, api.Errorf(api.CodeRefused, "no policy is configured")
 	}
 	return func(f *fold, now time.Time) (string, []custody.Entry, error) {
+		if f.cases.find(c.ID) >= 0 {
+			return n.approveAdjustment(ctx, f, c, now)
+		}
 		w, ok := f.withdrawals.Find(c.ID)
 		switch {
 		case !ok:

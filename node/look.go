@@ -34,12 +34,13 @@ type picture struct {
 	drivers    [2][]reserve.Driver
 	// plain is what the drivers are from; empty where they are those of the picture
 	// before.
-	plain   reserve.Books
-	control []reserve.SecurityControl
-	breaks  []custody.Break
-	inputs  map[string]input
-	finals  map[string]chainwatch.BlockID
-	halted  error
+	plain     reserve.Books
+	control   []reserve.SecurityControl
+	breaks    []custody.Break
+	standings []standing // of the breaks
+	inputs    map[string]input
+	finals    map[string]chainwatch.BlockID
+	halted    error
 
 	positions    []custody.Position
 	holdings     []custody.Holding
@@ -68,14 +69,16 @@ func (n *Node) look(now time.Time) (*picture, error) {
 		p.inputs[id] = n.inputs[id]
 	}
 	var err error
-	p.breaks, err = recon.Compare(recon.Inputs{Positions: p.positions, Holdings: p.holdings, InFlight: f.settle.InFlight, Called: f.settle.Called})
-	if err != nil {
+	if p.breaks, err = n.compare(p, now); err != nil {
 		return nil, err
 	}
 	recon.Age(p.breaks, f.told(), now)
 
 	maps.Copy(p.inputs, n.pricesHeard())
-	findings := reserve.Findings{Unknown: append(p.stale(now), n.stalePrices(now)...)}
+	findings := reserve.Findings{Unknown: append(append(p.stale(now), n.stalePrices(now)...), n.missed...)}
+	if p.standings, err = n.stand(p.breaks, now); err != nil {
+		findings.Unknown = append(findings.Unknown, err.Error())
+	}
 	if err := n.compute(f, p, n.picture.Load()); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
 	}
@@ -86,6 +89,41 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	findings.Unknown = append(findings.Unknown, contradictions(p.breaks)...)
 	p.verdict = reserve.Judge(findings)
 	return p, nil
+}
+
+// sweepEvery is how often everything is compared, and not only what was touched.
+const sweepEvery = time.Minute
+
+// compare finds the breaks: by what entries have touched since the last look, and
+// now and then by comparing everything. What a sweep finds that the increments have
+// missed is a fault of the program: it alarms, and the status is UNKNOWN from then
+// on, for as long as the program runs.
+func (n *Node) compare(p *picture, now time.Time) ([]custody.Break, error) {
+	if _, err := n.fold.matcher.Look(); err != nil {
+		return nil, err
+	}
+	breaks := n.fold.matcher.Breaks()
+	if now.Sub(n.swept).Abs() < sweepEvery {
+		return breaks, nil
+	}
+	full, err := recon.Compare(recon.Inputs{Positions: p.positions, Holdings: p.holdings, InFlight: n.fold.settle.InFlight, Called: n.fold.settle.Called})
+	if err != nil {
+		return nil, err
+	}
+	n.swept = now
+	missed := recon.Missed(full, breaks)
+	if len(missed) == 0 {
+		return breaks, nil
+	}
+	for _, m := range missed {
+		n.log.Error("a sweep found what the increments had missed", "what", m)
+		n.missed = append(n.missed, "reconciliation missed that "+m)
+	}
+	n.fold.matcher.Forget(p.positions, p.holdings)
+	if _, err := n.fold.matcher.Look(); err != nil {
+		return nil, err
+	}
+	return n.fold.matcher.Breaks(), nil
 }
 
 // breakKey begins the key of every alert that tells of a break.

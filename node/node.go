@@ -24,6 +24,7 @@ import (
 	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
+	"goodcontrol/custody/recon"
 	"goodcontrol/custody/settle"
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/alert"
@@ -58,6 +59,8 @@ type Node struct {
 	reorgs map[string]chainwatch.Reorg   // the last of each chain
 	finals map[string]chainwatch.BlockID // the block up to which the journal knows what is final
 	quorum parties
+	swept  time.Time // when everything was last compared
+	missed []string  // what sweeps found that the increments had missed
 
 	picture atomic.Pointer[picture]
 	grown   broadcast // wakes those who wait for the journal to grow
@@ -211,6 +214,8 @@ type fold struct {
 	computed    computed
 	refused     refusals
 	heard       heard
+	matcher     *recon.Matcher
+	cases       *cases
 	priced      priced
 	reports     reports
 }
@@ -229,14 +234,17 @@ func (n *Node) refold(ctx context.Context) (*fold, error) {
 func (n *Node) newFold() (*fold, error) {
 	machine := settle.New()
 	lines, err := reserve.NewTracker(machine.Master().Asset, n.rule.Schedule.Place)
-	return &fold{settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{}}, err
+	return &fold{
+		settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{},
+		matcher: recon.NewMatcher(machine), cases: newCases(),
+	}, err
 }
 
 // mean folds entries into what later observations mean. They need not be in the
 // journal yet.
 func (f *fold) mean(entries ...custody.Entry) error {
 	for _, e := range entries {
-		if err := f.settle.Apply(e); err != nil {
+		if err := errors.Join(f.settle.Apply(e), f.matcher.Apply(e), f.cases.apply(e)); err != nil {
 			return err
 		}
 	}
@@ -246,7 +254,7 @@ func (f *fold) mean(entries ...custody.Entry) error {
 // keep folds entries that are in the journal into everything else.
 func (f *fold) keep(entries ...custody.Entry) error {
 	for _, e := range entries {
-		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e)); err != nil {
+		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
 	}

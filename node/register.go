@@ -196,12 +196,8 @@ func (n *Node) Withdrawal(_ context.Context, at api.AsOf, id string) (api.Withdr
 	return api.WithdrawalDetail{}, api.Errorf(api.CodeNotFound, "withdrawal %q is not known", id)
 }
 
-// Approvals lists the withdrawals that wait for approval.
-func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Approval], error) {
-	p, err := n.at(q.At)
-	if err != nil {
-		return api.Page[api.Approval]{}, err
-	}
+// withdrawalsWaiting are the withdrawals that wait for a person.
+func (n *Node) withdrawalsWaiting(p *picture) []api.Approval {
 	var items []api.Approval
 	for _, w := range p.withdrawals {
 		if w.State == wallet.Requested && p.at.Before(w.Intent.Expires) {
@@ -211,6 +207,16 @@ func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Appro
 			})
 		}
 	}
+	return items
+}
+
+// Approvals lists what waits for approval.
+func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Approval], error) {
+	p, err := n.at(q.At)
+	if err != nil {
+		return api.Page[api.Approval]{}, err
+	}
+	items := append(n.withdrawalsWaiting(p), n.adjustmentsWaiting(p)...)
 	return api.Cut(p.headOf(), items, func(a api.Approval) string { return a.ID }, q), nil
 }
 

@@ -3,12 +3,14 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/settle"
 	"goodcontrol/node/alert"
+	"goodcontrol/node/api"
 	"goodcontrol/reserve"
 )
 
@@ -58,6 +60,9 @@ func (n *Node) tell(p *picture) ([]custody.Entry, error) {
 			if a.Key == statusKey {
 				return p.verdict
 			}
+			if id, is := strings.CutPrefix(a.Key, breakKey); is {
+				return n.settledBreak(id)
+			}
 			return nil
 		},
 	})
@@ -88,8 +93,14 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 			all = append(all, n.deficit(c))
 		}
 	}
-	for _, b := range p.breaks {
-		all = append(all, n.breakOf(b))
+	for _, s := range p.standings {
+		all = append(all, n.breakOf(s))
+	}
+	if len(n.missed) > 0 {
+		all = append(all, alert.Condition{Key: "recon.sweep", Kind: alert.ReconBreak, Severity: alert.Critical, Latched: true, Data: map[string]any{"missed": n.missed}})
+	}
+	for _, x := range append(n.withdrawalsWaiting(p), n.adjustmentsWaiting(p)...) {
+		all = append(all, waiting(x))
 	}
 	for _, out := range p.unauthorized {
 		all = append(all, n.unauthorized(out))
@@ -222,20 +233,11 @@ func (n *Node) deficit(c reserve.SecurityControl) alert.Condition {
 	return alert.Condition{Key: "control.deficit/" + string(c.Asset), Kind: alert.ControlDeficit, Data: data}
 }
 
-// breakOf tells a break. What is wholly explained is told too, but calmly.
-func (n *Node) breakOf(b custody.Break) alert.Condition {
-	severity := alert.Warning
-	if b.Unexplained().IsZero() {
-		severity = alert.Info
-	}
+// waiting tells that something waits for a person's approval.
+func waiting(x api.Approval) alert.Condition {
 	return alert.Condition{
-		Key: breakKey + b.ID, Kind: alert.ReconBreak, Severity: severity, Since: b.FirstSeen,
-		Data: map[string]any{
-			"id": b.ID, "place": b.Place, "asset": b.Asset, "symbol": n.symbol(b.Asset),
-			"books": n.whole(b.Asset, b.Books), "outside": n.whole(b.Asset, b.Outside), "difference": n.whole(b.Asset, b.Difference),
-			"explained": n.whole(b.Asset, b.Explained), "cause": b.Cause, "first_seen": b.FirstSeen.UTC(), "expected_source": b.ExpectedSource,
-			"affects_reserve": b.AffectsReserve,
-		},
+		Key: "approval.waiting/" + x.ID, Kind: alert.ApprovalWaiting, Since: x.Since,
+		Data: map[string]any{"id": x.ID, "kind": x.Kind, "summary": x.Summary, "hash": x.Hash, "needed": x.Needed, "have": x.Have}, Matters: len(x.Have),
 	}
 }
 

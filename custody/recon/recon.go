@@ -7,6 +7,9 @@
 // break. What left a place without an approved intent is booked as missing, and
 // is a deficit in control, not a break: books and chain agree that it is gone.
 //
+// [Compare] compares everything; a [Matcher] only what an entry touched, and is held
+// to the other by sweeps.
+//
 // The package changes nothing, does no I/O, and reads no clock.
 package recon
 
@@ -41,8 +44,7 @@ func Compare(in Inputs) ([]custody.Break, error) {
 	books := map[spot]custody.Amount{}
 	var breaks []custody.Break
 	for _, p := range in.Positions {
-		switch p.Account.Type {
-		case custody.BankTransit, custody.SuspenseAny, custody.SettlementCash:
+		if between(p.Account.Type) {
 			if !p.Settled.IsZero() {
 				breaks = append(breaks, unplaced(p, in.Called))
 			}
@@ -70,7 +72,9 @@ func Compare(in Inputs) ([]custody.Break, error) {
 		delete(books, k)
 	}
 	for k, amount := range books {
-		breaks = append(breaks, unconfirmed(k, amount))
+		if !amount.IsZero() { // two accounts of a place may cancel out
+			breaks = append(breaks, unconfirmed(k, amount))
+		}
 	}
 	slices.SortFunc(breaks, func(a, b custody.Break) int { return cmp.Compare(a.ID, b.ID) })
 	return breaks, nil
@@ -125,7 +129,7 @@ func unconfirmed(k spot, amount custody.Amount) custody.Break {
 // transfer of ours.
 func unplaced(p custody.Position, called func(custody.Place, custody.AssetID) custody.Amount) custody.Break {
 	b := custody.Break{
-		ID: p.Account.Type.String() + "/" + id(custody.Place(p.Account.Name), p.Asset), Place: custody.Place(p.Account.Name), Asset: p.Asset,
+		ID: p.Account.Type.String() + "/" + id(custody.Place(p.Account.Name), p.Asset), Place: custody.Place(p.Account.Name), Account: p.Account, Asset: p.Asset,
 		Books: p.Settled, Difference: p.Settled.Neg(), Explained: p.Settled.Neg(),
 		Cause: custody.CauseInTransit, AffectsReserve: p.Asset == custody.USD,
 		ExpectedSource: "the other account's statement",

@@ -42,6 +42,21 @@ func (m *Machine) Holdings() []custody.Holding {
 	return all
 }
 
+// Holding is what the outside last said is at one of our places.
+func (m *Machine) Holding(place custody.Place, asset custody.AssetID) (custody.Holding, bool) {
+	h, ok := m.holdings[holdingKey{place, asset}]
+	return h, ok
+}
+
+// AccountAt is the account of an asset at one of our places.
+func (m *Machine) AccountAt(place custody.Place, asset custody.AssetID) (custody.Account, bool) {
+	if m.onChain(place) {
+		return m.chainAccount(place, asset), true
+	}
+	l, ok := m.locations[place]
+	return custody.AtPlace(l.Type, place), ok
+}
+
 // InFlight is what is included at a place but not yet final: the chain shows it
 // already, the settled books do not.
 func (m *Machine) InFlight(place custody.Place, asset custody.AssetID) custody.Amount {

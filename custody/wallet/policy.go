@@ -280,6 +280,12 @@ func (p *Policy) Signed(person string, hash [32]byte, signature []byte) bool {
 	return ok && ed25519.Verify(who.Key, hash[:], signature)
 }
 
+// May says whether a person of the policy has a role.
+func (p *Policy) May(person string, role Role) bool {
+	who, ok := p.person(person)
+	return ok && who.Is(role)
+}
+
 // ErrNotApproved says that an intent is sound but lacks approvals.
 var ErrNotApproved = errors.New("not enough approvals")
 

@@ -142,7 +142,11 @@ func mayDo(c Command) []Role {
 	switch c.(type) {
 	case OpenOwner, OpenWallet, AssignAddress, BookAddress, ExpectTransfer:
 		return []Role{RoleOperator, RoleMaker}
-	case RequestWithdrawal:
+	case ExplainBreak:
+		return []Role{RoleOperator, RoleMaker, RoleCCO}
+	case EscalateBreak:
+		return []Role{RoleOperator, RoleMaker, RoleChecker, RoleCCO}
+	case RequestWithdrawal, AdjustBreak:
 		return []Role{RoleMaker}
 	case Approve: // a maker signs what they asked for, too
 		return []Role{RoleChecker, RoleCCO, RoleMaker}

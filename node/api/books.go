@@ -37,8 +37,50 @@ type Break struct {
 	AgeSeconds     int64            `json:"age_seconds"`
 	ExpectedSource string           `json:"expected_source" doc:"Who should bring the record that would close it"`
 	AffectsReserve bool             `json:"affects_reserve"`
-	Deadline       time.Time        `json:"deadline,omitzero"`
+	Deadline       time.Time        `json:"deadline,omitzero" doc:"The end of the last day for the next step"`
 	Evidence       custody.Evidence `json:"evidence"`
+
+	Account  string `json:"account,omitempty" doc:"The account of the books that differs"`
+	Effect   string `json:"effect,omitempty" doc:"What it does to the reserve computation, or to possession or control"`
+	Citation string `json:"citation,omitempty" doc:"Where the clock stands"`
+	Stage    string `json:"stage,omitempty" enum:"settlement,break_management,cco" doc:"Who has to deal with it, by the clock or because a person handed it on"`
+	NextStep string `json:"next_step,omitempty"`
+	Runbook  string `json:"runbook,omitempty"`
+
+	Explanations []BreakExplanation `json:"explanations,omitempty" doc:"What people said it comes from, the latest last"`
+	Escalations  []Escalation       `json:"escalations,omitempty"`
+	Adjustments  []Adjustment       `json:"adjustments,omitempty" doc:"Those that wait for a checker"`
+}
+
+// BreakExplanation is a person's word on what a break comes from.
+type BreakExplanation struct {
+	By    string        `json:"by"`
+	At    time.Time     `json:"at"`
+	Cause custody.Cause `json:"cause"`
+	Note  string        `json:"note"`
+	Until time.Time     `json:"until,omitzero"`
+}
+
+// Escalation is that a person handed a break on.
+type Escalation struct {
+	By   string    `json:"by"`
+	At   time.Time `json:"at"`
+	To   string    `json:"to"`
+	Note string    `json:"note"`
+}
+
+// Adjustment is an entry that a maker proposes, and that is posted when enough
+// checkers have approved its hash.
+type Adjustment struct {
+	ID        string      `json:"id"`
+	By        string      `json:"by"`
+	At        time.Time   `json:"at"`
+	Counter   string      `json:"counter,omitempty"`
+	Amount    string      `json:"amount"`
+	Reverses  custody.Ref `json:"reverses,omitempty"`
+	Reason    string      `json:"reason"`
+	Hash      string      `json:"hash" doc:"0x-hex; what checkers sign"`
+	Approvals []Approver  `json:"approvals" nullable:"false"`
 }
 
 // Wallet is a wallet of the register.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/sha256"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -126,6 +127,36 @@ type Approve struct {
 // Person is the approver.
 func (a Approve) Person() string { return a.Approver }
 
+// ExplainBreak says what a break comes from. It is a person's word: no amount moves
+// by it, and the status stays what the amounts make it.
+type ExplainBreak struct {
+	Signed
+	ID    string        `json:"-"`
+	Cause custody.Cause `json:"cause" enum:"unknown,in_transit,not_yet_final,missing_statement,unauthorized_outflow,expected_receipt,unknown_deposit,timing,fee,price,duplicate,issuer_freeze,corporate_action"`
+	Note  string        `json:"note" minLength:"1" maxLength:"1024"`
+	Until time.Time     `json:"until,omitzero" doc:"When it should have closed"`
+}
+
+// AdjustBreak proposes an entry that brings the books to what the outside says, or
+// one that reverses an earlier adjustment. It is posted when checkers have approved
+// its hash, under /v1/approvals.
+type AdjustBreak struct {
+	Signed
+	ID       string          `json:"-"`
+	Counter  string          `json:"counter,omitempty" maxLength:"256" doc:"The account on the other side, such as for:firm:firm, for:customer.cash:alice, for:suspense:PLACE or at:missing:PLACE" example:"for:firm:firm"`
+	Amount   decimal.Decimal `json:"amount,omitzero" pattern:"^-?[0-9]{1,39}([.][0-9]{1,36})?$" doc:"By how much the books of the place change, in whole units: at most the difference, with its sign"`
+	Reverses custody.Ref     `json:"reverses,omitempty" maxLength:"256" doc:"The ref of an adjustment, in place of counter and amount"`
+	Reason   string          `json:"reason" minLength:"1" maxLength:"1024"`
+}
+
+// EscalateBreak hands a break on before its clock does.
+type EscalateBreak struct {
+	Signed
+	ID   string `json:"-"`
+	To   string `json:"to" enum:"break_management,cco"`
+	Note string `json:"note" minLength:"1" maxLength:"1024"`
+}
+
 // AcknowledgeAlert says that a person has taken an alert up.
 type AcknowledgeAlert struct {
 	Signed
@@ -150,3 +181,6 @@ func (ArchiveReport) command()     {}
 func (Approve) command()           {}
 func (AcknowledgeAlert) command()  {}
 func (ReleaseAlert) command()      {}
+func (ExplainBreak) command()      {}
+func (AdjustBreak) command()       {}
+func (EscalateBreak) command()     {}

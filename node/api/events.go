@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,11 +140,22 @@ func (s *Server) divert(next http.Handler) http.Handler {
 			s.serverSent(w, r)
 			return
 		}
+		breakPath(r)
 		if after := r.URL.Query().Get("after"); r.URL.Path == "/v1/alerts" && strings.Contains(after, ".") {
 			r.URL.Path = "/v1/events"
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// breakPath lets the id of a break stand in a path as it is, with its slashes.
+func breakPath(r *http.Request) {
+	rest, of := strings.CutPrefix(r.URL.Path, "/v1/breaks/")
+	i := strings.LastIndexByte(rest, '/')
+	if !of || i < 0 || r.Method != http.MethodPost {
+		return
+	}
+	r.URL.RawPath = "/v1/breaks/" + url.PathEscape(rest[:i]) + rest[i:]
 }
 
 // operationOf is the subscription that a request for server-sent events asks for.

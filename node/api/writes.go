@@ -91,6 +91,18 @@ func (s *Server) registerWrites(api huma.API) {
 		c.ID = id
 		return c
 	})
+	postTo(s, api, "/v1/breaks/", "/explain", "Say what a break comes from", func(c ExplainBreak, id string) Command {
+		c.ID = id
+		return c
+	})
+	postTo(s, api, "/v1/breaks/", "/adjust", "Propose an adjusting or a reversing entry, for a checker to approve", func(c AdjustBreak, id string) Command {
+		c.ID = id
+		return c
+	})
+	postTo(s, api, "/v1/breaks/", "/escalate", "Hand a break on before its clock does", func(c EscalateBreak, id string) Command {
+		c.ID = id
+		return c
+	})
 	postTo(s, api, "/v1/alerts/", "/release", "Release a latched alert", func(c ReleaseAlert, id string) Command {
 		c.ID = id
 		return c
