@@ -12,7 +12,8 @@
 // members, and the connection they need. It knows no protocol, does no I/O, and
 // imports nothing else of ours. Its subpackages are
 //
-//	mpc      the protocol as a state machine around tss-lib v2.0.2
+//	mpc      the protocols as state machines around tss-lib v2.0.2: ECDSA, and EdDSA
+//	         with dedicated keys
 //	guard    what every message must pass before that library sees it
 //	session  parties and coordinator: who may start what, ids, slots, freezing,
 //	         resharing, backup, restoring, drills and their signed records

@@ -1,6 +1,7 @@
 package mpc
 
 import (
+	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -71,8 +72,8 @@ func shareID(key keys.KeyID, epoch keys.Epoch, p keys.PartyID) *big.Int {
 func (c committee) byIndex(id *tss.PartyID) keys.PartyID { return c.parties[string(id.Key)] }
 
 // parameters is the one place where m of m-of-n becomes tss-lib's t = m-1.
-func (c committee) parameters(self keys.PartyID, m int) *tss.Parameters {
-	return tss.NewParameters(tss.S256(), tss.NewPeerContext(c.sorted), c.byParty[self], len(c.sorted), m-1)
+func (c committee) parameters(curve elliptic.Curve, self keys.PartyID, m int) *tss.Parameters {
+	return tss.NewParameters(curve, tss.NewPeerContext(c.sorted), c.byParty[self], len(c.sorted), m-1)
 }
 
 func sortedParties(ps []keys.PartyID) []keys.PartyID {

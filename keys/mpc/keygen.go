@@ -59,7 +59,7 @@ func NewKeygen(c KeygenConfig) (*Keygen, error) {
 		out:   make(chan tss.Message, outCapacity(t.N)),
 		guard: guard.NewKeygen(self.Index, t.M, c.Options),
 	}
-	k.party = keygen.NewLocalParty(com.parameters(c.Self, t.M), k.out, k.end, c.PreParams.local)
+	k.party = keygen.NewLocalParty(com.parameters(tss.S256(), c.Self, t.M), k.out, k.end, c.PreParams.local)
 	return k, nil
 }
 

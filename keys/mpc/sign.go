@@ -81,7 +81,7 @@ func NewSign(c SignConfig) (*Sign, error) {
 		out:   make(chan tss.Message, outCapacity(len(c.Signers))),
 		guard: guard.NewSign(self.Index, paillier, subset.NTildej[self.Index]),
 	}
-	g.party = signing.NewLocalPartyWithKDD(new(big.Int).SetBytes(c.Digest[:]), com.parameters(s.Party, s.Threshold.M),
+	g.party = signing.NewLocalPartyWithKDD(new(big.Int).SetBytes(c.Digest[:]), com.parameters(tss.S256(), s.Party, s.Threshold.M),
 		data[0], delta, g.out, g.end, digestBytes)
 	return g, nil
 }
