@@ -50,6 +50,7 @@ var layout = map[string]row{
 	"node/focus":  {"reserve", "what is filed is what was computed, and follows from nothing else"},
 	"node/api":    {"custody node/alert", "the API declares what it needs of a broker; node gives it"},
 	"node/api/*":  {"custody node/api node/alert", "the reference client speaks the wire forms only"},
+	"node/clef":   {"custody custody/wallet", "go-ethereum's signer API speaks of transactions and decides nothing"},
 	"node/web":    {"custody node/alert node/api", "a page shows the wire forms, and knows nothing that the API does not say"},
 
 	"testnet":           {"custody chainwatch offchain", "the world is made of outside things"},

@@ -47,6 +47,19 @@ func (p *picture) fundedAddress(id string, asset custody.AssetID, amount custody
 	return custody.AddressAssigned{}, false
 }
 
+// source is the address that a withdrawal leaves from.
+func (p *picture) source(c api.RequestWithdrawal, amount custody.Amount) (custody.AddressAssigned, bool) {
+	if c.Exact == nil {
+		return p.fundedAddress(c.Wallet, c.Asset, amount)
+	}
+	for _, a := range p.addresses {
+		if a.Place == c.Exact.From && a.Wallet == c.Wallet {
+			return a, p.settledAt(a.Place, c.Asset).Cmp(amount) >= 0
+		}
+	}
+	return custody.AddressAssigned{}, false
+}
+
 // settledAt is what the books say is at an address and free to move.
 func (p *picture) settledAt(place custody.Place, asset custody.AssetID) custody.Amount {
 	for _, x := range p.positions {

@@ -12,6 +12,7 @@ import (
 
 	"goodcontrol/node/access"
 	"goodcontrol/node/api"
+	"goodcontrol/node/clef"
 	"goodcontrol/node/web"
 )
 
@@ -27,9 +28,13 @@ func (c Config) Listener() (net.Listener, error) {
 
 // serve makes the API's server.
 func (n *Node) serve() (*api.Server, error) {
+	tools, err := clef.Handler(clefBroker{n})
+	if err != nil {
+		return nil, err
+	}
 	o := api.Options{
 		Log: n.journalID(), Version: Version, Logger: n.log,
-		Pages: map[string]http.Handler{"/": web.Handler(n, n.log)},
+		Pages: map[string]http.Handler{"/": web.Handler(n, n.log), "POST /v1/clef": tools},
 	}
 	if n.config.API.Asks() {
 		desk, err := access.New(n.config.API, n.now)
@@ -38,7 +43,6 @@ func (n *Node) serve() (*api.Server, error) {
 		}
 		o.Auth, o.ReadLog = desk, (&readLog{path: filepath.Join(n.config.Data, "reads.jsonl")}).keep
 	}
-	var err error
 	if o.Hosts, err = n.config.API.Names(); err != nil {
 		return nil, err
 	}

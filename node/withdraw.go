@@ -48,17 +48,23 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 	if !ok {
 		return nil, api.Errorf(api.CodeNotFound, "wallet %q is not in the register", c.Wallet)
 	}
-	source, ok := seen.fundedAddress(w.ID, c.Asset, amount)
+	source, ok := seen.source(c, amount)
 	if !ok {
 		return nil, api.Errorf(api.CodeInvalid, "no address of wallet %s holds %s %s", w.ID, c.Amount, asset.Symbol)
 	}
 	tx, err := n.buildTransfer(ctx, w.Chain, source.Place, to, c.Asset, amount)
+	if err == nil {
+		tx, err = asked(tx, c.Exact)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return func(f *fold, now time.Time) (string, []custody.Entry, error) {
 		var err error
 		if tx.Nonce, err = f.withdrawals.NextNonce(source.Place, tx.Nonce); err != nil {
+			return "", nil, err
+		}
+		if err := completed(f, &c, to, tx.Nonce); err != nil {
 			return "", nil, err
 		}
 		id := fmt.Sprintf("w-%d", n.books.Head().Size+1)

@@ -154,7 +154,7 @@ func (w *world) standard() node.Config {
 				Place: "bank:" + special, Bank: "First Example Bank", EquityCapital: "9000000000", Notification: "2026-01-05", Contract: "2026-01-05",
 			}},
 		},
-		Signing: node.SigningConfig{Policy: w.path("policy.json")},
+		Signing: node.SigningConfig{Policy: w.path("policy.json"), Clef: "mia"},
 	}
 }
 

@@ -111,6 +111,31 @@ func Transfer(asset custody.AssetID, to common.Address, amount custody.Amount) (
 	return dest, nil, nil, fmt.Errorf("asset %s: expected a CAIP-19 name in slip44 or erc20", asset)
 }
 
+// ReadTransfer is the inverse of Transfer: what a transaction on the chain, whose
+// coin has that name, moves to whom. One that does anything else is an error.
+func ReadTransfer(chain string, coin custody.AssetID, t Transaction) (asset custody.AssetID, to common.Address, amount custody.Amount, err error) {
+	asset, to = coin, t.To
+	moved := t.Value
+	if len(t.Data) > 0 {
+		asset = custody.AssetID(chain + "/erc20:" + t.To.Hex())
+		if len(t.Data) != 4+32+32 || string(t.Data[:4]) != string(transferSelector[:]) {
+			return "", to, amount, fmt.Errorf("%w: its data is not that of one ERC-20 transfer", errNotPlain)
+		}
+		to, moved = common.BytesToAddress(t.Data[4+12:36]), new(big.Int).SetBytes(t.Data[36:])
+	}
+	if amount, err = custody.AmountFromBig(moved); err != nil {
+		return "", to, amount, err
+	}
+	again, value, data, err := Transfer(asset, to, amount)
+	if err != nil {
+		return "", to, amount, err
+	}
+	if again != t.To || value.Cmp(t.Value) != 0 || string(data) != string(t.Data) {
+		return "", to, amount, fmt.Errorf("%w: %s, %s wei, %x", errNotPlain, t.To, t.Value, t.Data)
+	}
+	return asset, to, amount, nil
+}
+
 // ParseChain reads a CAIP-2 name of an EVM chain.
 func ParseChain(chain string) (*big.Int, error) {
 	id, found := strings.CutPrefix(chain, "eip155:")

@@ -105,6 +105,9 @@ type RequestWithdrawal struct {
 	Asset  custody.AssetID `json:"asset" minLength:"3" maxLength:"200"`
 	Amount decimal.Decimal `json:"amount" pattern:"^[0-9]{1,39}([.][0-9]{1,36})?$" doc:"In whole units"`
 	Reason string          `json:"reason,omitempty" maxLength:"256"`
+	// Exact is the transaction that is meant, if it is not for the node to fill in;
+	// then the owner may be left out, and is whose book the destination stands in.
+	Exact *ExactTransaction `json:"-"`
 }
 
 // ArchiveReport makes the report of a reserve computation and archives it.
