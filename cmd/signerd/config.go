@@ -29,6 +29,10 @@ type config struct {
 	Passphrase passphrase `yaml:"passphrase"`
 	Pool       int        `yaml:"pool"` // sets of pre-parameters kept ready; 0 means 2
 	Backup     *backup    `yaml:"backup"`
+	// Officers must have endorsed the members file and the policy, each in a file
+	// beside it (signerd endorse). Without it, who administers this host decides
+	// alone what this party's policy is.
+	Officers *keys.Officers `yaml:"officers"`
 }
 
 // backup says where this party's backups go and who can open them. With it, no
@@ -87,7 +91,26 @@ func loadConfig(path string) (*config, error) {
 	if _, err := c.Passphrase.source(); err != nil {
 		return nil, &configError{path, err}
 	}
+	if c.Officers != nil {
+		if err := c.Officers.Check(); err != nil {
+			return nil, &configError{path, err}
+		}
+	}
 	return &c, nil
+}
+
+// endorsed says why the bytes of a file are not endorsed by the officers, if so.
+func (c *config) endorsed(kind, path string) func([]byte) error {
+	return func(file []byte) error {
+		if c.Officers == nil {
+			return nil
+		}
+		b, err := os.ReadFile(path + keys.EndorsementSuffix)
+		if err != nil {
+			return fmt.Errorf("endorsements: %w", err)
+		}
+		return c.Officers.Endorsed(kind, file, b)
+	}
 }
 
 func (p passphrase) source() (vault.Passphrase, error) {
@@ -108,11 +131,14 @@ func (c *config) party(ctx context.Context, log *slog.Logger, listen bool) (*ses
 	if err != nil {
 		return nil, &configError{c.Members, err}
 	}
+	if err := c.endorsed("members", c.Members)(b); err != nil {
+		return nil, &configError{c.Members, err}
+	}
 	members, err := keys.ParseMembers(b)
 	if err != nil {
 		return nil, &configError{c.Members, err}
 	}
-	policy, err := policyfile.Open(c.Policy)
+	policy, err := policyfile.OpenEndorsed(c.Policy, c.endorsed("policy", c.Policy))
 	if err != nil {
 		return nil, &configError{c.Policy, err}
 	}

@@ -8,17 +8,22 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"goodcontrol/keys"
 	"goodcontrol/keys/session"
+	"goodcontrol/keys/vault"
 	"goodcontrol/keys/wire"
 
 	"filippo.io/age"
@@ -33,6 +38,8 @@ const (
 
 const usage = `usage:
   signerd init --dir DIR            make the party's identity and print its public key
+  signerd endorse --dir DIR --kind members|policy --file FILE
+                                    add an officer's signature, with the identity in DIR, to FILE.endorsed
   signerd run --config FILE         be a party until interrupted
   signerd unfreeze --config FILE --key KEY --by PERSON --reason TEXT
                                     let a key be used again, with the party stopped
@@ -59,7 +66,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitUse
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"init": initialize, "run": runParty, "unfreeze": unfreeze, "restore": restore, "revoke": revoke,
+		"init": initialize, "run": runParty, "unfreeze": unfreeze, "restore": restore, "revoke": revoke, "endorse": endorse,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
@@ -110,6 +117,46 @@ func initialize(_ context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%x\n", id.NodeKey())
+	return err
+}
+
+func endorse(_ context.Context, args []string, out, errs io.Writer) error {
+	var dir, kind, path string
+	if err := parse("endorse", args, errs, map[string]*string{"dir": &dir, "kind": &kind, "file": &path}); err != nil {
+		return err
+	}
+	if kind != "members" && kind != "policy" {
+		return fmt.Errorf("%w: --kind is %q; expected members or policy", errUse, kind)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	id, err := wire.NewIdentity(dir)
+	if err != nil {
+		return err
+	}
+	var all []keys.Endorsement
+	b, err := os.ReadFile(path + keys.EndorsementSuffix)
+	if err == nil {
+		err = json.Unmarshal(b, &all)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s%s: %w", path, keys.EndorsementSuffix, err)
+	}
+	text := keys.EndorsementText(kind, file)
+	// Those of the file as it was before, and one's own earlier one, are dropped.
+	all = slices.DeleteFunc(all, func(e keys.Endorsement) bool {
+		return e.Officer == id.NodeKey() || !ed25519.Verify(e.Officer[:], text, e.Signature)
+	})
+	all = append(all, keys.Endorsement{Officer: id.NodeKey(), Signature: id.Sign(text)})
+	if b, err = json.Marshal(all); err != nil {
+		return err
+	}
+	if err := vault.WriteFile(path+keys.EndorsementSuffix, append(b, '\n')); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s is endorsed by %d\n", path, len(all))
 	return err
 }
 

@@ -3,21 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"goodcontrol/keys"
 	"goodcontrol/keys/session"
-	"goodcontrol/keys/wire"
 )
 
 // command runs signerd and returns its exit code and output.
@@ -83,70 +77,6 @@ func TestConfigIsStrict(t *testing.T) {
 // policyFile is a policy under which nobody may do anything.
 const policyFile = `{"version":1,"people":[],"checkers":1,"wallets":[],"book":[],"limits":[],"max_fee_wei":1,"max_life_seconds":3600}`
 
-// TestThreeDaemons makes a key as in production: own safe primes, Argon2id at
-// full cost. The policy then refuses what nobody has approved.
-func TestThreeDaemons(t *testing.T) {
-	if os.Getenv("GOODCONTROL_LONG") == "" {
-		t.Skip("a minute of CPU: set GOODCONTROL_LONG=1")
-	}
-	dir := t.TempDir()
-	coordinator, err := wire.NewIdentity(filepath.Join(dir, "node"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	members := keys.Members{Threshold: 2, Coordinator: coordinator.NodeKey()}
-	for _, p := range []string{"a", "b", "c"} {
-		_, out, _ := command("init", "--dir", filepath.Join(dir, p))
-		m := keys.Member{ID: keys.PartyID(p), Addr: freeAddr(t)}
-		if err := m.Key.UnmarshalText([]byte(strings.TrimSpace(out))); err != nil {
-			t.Fatal(err)
-		}
-		members.Parties = append(members.Parties, m)
-	}
-	b, err := json.Marshal(members)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "members.json"), string(b))
-	write(t, filepath.Join(dir, "policy.json"), policyFile)
-	t.Setenv("SIGNERD_TEST_PASSPHRASE", "correct horse")
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
-	var daemons sync.WaitGroup
-	defer daemons.Wait()
-	defer cancel()
-	for _, m := range members.Parties {
-		path := filepath.Join(dir, string(m.ID)+".yaml")
-		write(t, path, fmt.Sprintf("dir: %s\nlisten: %s\nmembers: members.json\npolicy: policy.json\npassphrase: {env: SIGNERD_TEST_PASSPHRASE}\npool: 1\n", m.ID, m.Addr))
-		daemons.Go(func() {
-			var errs bytes.Buffer
-			if code := run(ctx, []string{"run", "--config", path}, &errs, &errs); code != exitDone {
-				t.Errorf("signerd of %s = %d: %s", m.ID, code, errs.String())
-			}
-		})
-	}
-	log := slog.New(slog.DiscardHandler)
-	mesh, err := wire.NewMesh(coordinator, members, nil, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mesh.Close()
-	group, err := session.NewGroup(session.GroupConfig{Members: members, Conn: mesh, Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitForPools(ctx, group)
-	pub, err := group.Generate(ctx, "omnibus")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pub.Check() != nil {
-		t.Errorf("public key %v", pub)
-	}
-	if _, err := group.Sign(ctx, "omnibus", []byte("{}")); !errors.Is(err, keys.ErrRefused) {
-		t.Errorf("signing what nobody approved = %v; want %v", err, keys.ErrRefused)
-	}
-}
-
 func waitForPools(ctx context.Context, g *session.Group) {
 	for ctx.Err() == nil {
 		ready := 0
@@ -177,5 +107,55 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEndorsements: a party with officers takes a members file and a policy that
+// enough of them have signed, and no other; not even one that was theirs before.
+func TestEndorsements(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	var officers []string
+	for _, name := range []string{"olga", "omar", "a", "b", "c"} {
+		code, out, errs := command("init", "--dir", path(name))
+		if code != exitDone {
+			t.Fatal(errs)
+		}
+		officers = append(officers, strings.TrimSpace(out))
+	}
+	write(t, path("members.json"), fmt.Sprintf(`{"threshold":2,"coordinator":"%s","parties":[{"id":"a","addr":"127.0.0.1:1","key":"%s"},{"id":"b","addr":"127.0.0.1:2","key":"%s"}]}`, officers[4], officers[2], officers[3]))
+	write(t, path("policy.json"), policyFile)
+	t.Setenv("SIGNERD_TEST_PASSPHRASE", "correct horse")
+	write(t, path("a.yaml"), fmt.Sprintf("dir: a\nlisten: 127.0.0.1:0\nmembers: members.json\npolicy: policy.json\npassphrase: {env: SIGNERD_TEST_PASSPHRASE}\nofficers: {keys: [%s, %s], least: 2}\n", officers[0], officers[1]))
+	// A key that is not frozen is what stops it once all files are believed.
+	start := func(want string) {
+		t.Helper()
+		code, _, errs := command("unfreeze", "--config", path("a.yaml"), "--key", "k", "--by", "x", "--reason", "y")
+		if code == exitDone || !strings.Contains(errs, want) {
+			t.Errorf("signerd = %d, %s; want %q", code, errs, want)
+		}
+	}
+	sign := func(officer, kind, file string) {
+		t.Helper()
+		if code, _, errs := command("endorse", "--dir", path(officer), "--kind", kind, "--file", path(file)); code != exitDone {
+			t.Fatal(errs)
+		}
+	}
+	start("members.json.endorsed")
+	sign("olga", "members", "members.json")
+	start("by 1 officers")
+	sign("a", "members", "members.json")
+	start("by 1 officers")
+	sign("omar", "members", "members.json")
+	start("policy.json.endorsed")
+	sign("olga", "policy", "policy.json")
+	sign("omar", "policy", "policy.json")
+	start("not frozen")
+	write(t, path("policy.json"), strings.Replace(policyFile, `"checkers":1`, `"checkers":2`, 1))
+	start("was changed since")
+	sign("olga", "policy", "policy.json")
+	start("by 1 officers")
+	if code, _, _ := command("endorse", "--dir", path("olga"), "--kind", "nonsense", "--file", path("policy.json")); code != exitUse {
+		t.Errorf("endorsing nonsense = %d; want %d", code, exitUse)
 	}
 }

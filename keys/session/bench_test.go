@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"context"
 	"fmt"
 	"math/big"
 	"syscall"
@@ -110,24 +109,4 @@ func bareSign(b *testing.B, shares ...keygen.LocalPartySaveData) {
 	for _, in := range inbox {
 		close(in)
 	}
-}
-
-// BenchmarkGenerate is one key of three parties with pre-parameters at hand,
-// three test signatures and all.
-func BenchmarkGenerate(b *testing.B) {
-	c := newCluster(b)
-	for _, p := range three {
-		c.start(p)
-	}
-	var ours meter
-	n := 0
-	for b.Loop() {
-		n++
-		ours.run(func() {
-			if _, err := c.group.Generate(context.Background(), keys.KeyID(fmt.Sprintf("key-%d", n))); err != nil {
-				b.Fatal(err)
-			}
-		})
-	}
-	ours.report(b, "tls", n)
 }

@@ -4,6 +4,8 @@ package policyfile
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"goodcontrol/custody/wallet"
@@ -13,7 +15,11 @@ import (
 // Authorizer decides by the policy in a file, read anew for each intent, so that a
 // policy that was replaced is in force at once. That the version never goes down is
 // for the party to see to, which remembers the highest in its log.
-type Authorizer struct{ path string }
+type Authorizer struct {
+	path string
+	// endorsed says why the bytes of the file are not to be believed, if so.
+	endorsed func(file []byte) error
+}
 
 var (
 	_ keys.Authorizer = Authorizer{}
@@ -23,14 +29,34 @@ var (
 
 // Open reads the policy once, so that a file that cannot be used is found at start.
 func Open(path string) (Authorizer, error) {
-	a := Authorizer{path}
-	_, err := wallet.LoadPolicy(a.path)
+	return OpenEndorsed(path, func([]byte) error { return nil })
+}
+
+// OpenEndorsed is Open for a file that is in force only while endorsed says so.
+func OpenEndorsed(path string, endorsed func(file []byte) error) (Authorizer, error) {
+	a := Authorizer{path, endorsed}
+	_, err := a.load()
 	return a, err
+}
+
+func (a Authorizer) load() (*wallet.Policy, error) {
+	b, err := os.ReadFile(a.path)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	if err := a.endorsed(b); err != nil {
+		return nil, fmt.Errorf("policy %s: %w", a.path, err)
+	}
+	p, err := wallet.ParsePolicy(b)
+	if err != nil {
+		return nil, fmt.Errorf("policy %s: %w", a.path, err)
+	}
+	return p, nil
 }
 
 // PolicyVersion is the version of the policy in the file now.
 func (a Authorizer) PolicyVersion() (uint64, error) {
-	p, err := wallet.LoadPolicy(a.path)
+	p, err := a.load()
 	if err != nil {
 		return 0, err
 	}
@@ -39,7 +65,7 @@ func (a Authorizer) PolicyVersion() (uint64, error) {
 
 // AuthorizeCancel takes an intent back if the policy's people have.
 func (a Authorizer) AuthorizeCancel(_ context.Context, cancellation []byte, _ time.Time) (keys.Cancellation, error) {
-	p, err := wallet.LoadPolicy(a.path)
+	p, err := a.load()
 	if err != nil {
 		return keys.Cancellation{}, err
 	}
@@ -49,7 +75,7 @@ func (a Authorizer) AuthorizeCancel(_ context.Context, cancellation []byte, _ ti
 
 // Authorize turns what the policy allows into what this party signs.
 func (a Authorizer) Authorize(_ context.Context, intent []byte, now time.Time) (keys.Request, error) {
-	p, err := wallet.LoadPolicy(a.path)
+	p, err := a.load()
 	if err != nil {
 		return keys.Request{}, err
 	}
