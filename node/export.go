@@ -51,7 +51,7 @@ func (n *Node) AuditPackage(ctx context.Context, q api.AuditQuery, w io.Writer) 
 	if c.Statements, err = n.cited(ctx); err != nil {
 		return err
 	}
-	if c.Reserve, err = n.computations(p); err != nil {
+	if c.Reserve, err = n.computations(ctx, p); err != nil {
 		return err
 	}
 	// The package is made whole before its first byte leaves, so that an error is
@@ -149,9 +149,17 @@ func (n *Node) received(hash string) ([]byte, error) {
 
 // computations are both computations, each with the line items that anybody can
 // put into the same formula.
-func (n *Node) computations(p *picture) ([]audit.Computation, error) {
+func (n *Node) computations(ctx context.Context, p *picture) ([]audit.Computation, error) {
 	if len(p.statements) == 0 {
 		return nil, errors.New("the reserve could not be computed")
+	}
+	f, _, err := n.foldUntil(ctx, func(e custody.Entry) bool { return e.Seq > p.head.Size })
+	if err != nil {
+		return nil, err
+	}
+	again, err := n.pictureOf(f, moment{seq: p.head.Size, at: p.at})
+	if err != nil {
+		return nil, err
 	}
 	var all []audit.Computation
 	for i, s := range p.statements {
@@ -170,7 +178,11 @@ func (n *Node) computations(p *picture) ([]audit.Computation, error) {
 		if result.Required != s.Report(cents).Required {
 			return nil, fmt.Errorf("the %s line items give a requirement of %s, the books %s", s.Params.Population, result.Required, s.Report(cents).Required)
 		}
-		all = append(all, audit.Computation{Name: string(s.Params.Population), Input: input, Result: result})
+		report, err := n.document(again, s.Params.Population)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, audit.Computation{Name: string(s.Params.Population), Input: input, Result: result, Report: &report})
 	}
 	return all, nil
 }

@@ -45,7 +45,7 @@ var layout = map[string]row{
 	"node":        {"custody custody/* chainwatch chainwatch/* offchain offchain/* reserve reserve/* keys keys/wire keys/session node/*", "the joining; never a share, and never the test world"},
 	"node/store":  {"custody custody/ledger", "storage must not interpret what it stores"},
 	"node/alert":  {"custody reserve", "telling must not be able to act"},
-	"node/audit":  {"custody custody/ledger reserve chainwatch/evm", "what is exported is checked with the same code, and nothing else of ours"},
+	"node/audit":  {"custody custody/ledger reserve chainwatch/evm node/focus", "what is exported is checked with the same code, and nothing else of ours"},
 	"node/access": {"node/api", "who asks is found out from credentials and configuration, not from what is asked"},
 	"node/focus":  {"reserve", "what is filed is what was computed, and follows from nothing else"},
 	"node/api":    {"custody node/alert", "the API declares what it needs of a broker; node gives it"},

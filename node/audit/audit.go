@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"goodcontrol/custody/ledger"
+	"goodcontrol/node/focus"
 	"goodcontrol/reserve"
 )
 
@@ -48,6 +49,9 @@ type Computation struct {
 	Name   string // letters, digits and '-', such as "customer"
 	Input  []byte // line-item file, see reserve.ParseLineItems
 	Result reserve.Result
+	// Report is the computation as it is filed; nil where there is none. It is put
+	// in in every form.
+	Report *focus.Document
 }
 
 // The names of the files of a package. Those of a chain have its CAIP-2 name in

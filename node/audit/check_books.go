@@ -213,7 +213,8 @@ func encodeResult(r reserve.Result) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// checkReserve computes each computation again from its line items.
+// checkReserve computes each computation again from its line items, and holds the
+// reports to it.
 func (v *verifier) checkReserve() outcome {
 	var o outcome
 	for _, f := range v.files {
@@ -224,6 +225,9 @@ func (v *verifier) checkReserve() outcome {
 		v.read[f.name] = true
 		o.of++
 		fail := v.checkComputation(f, strings.TrimPrefix(name, reserveFolder))
+		if fail == nil {
+			fail = v.checkReport(strings.TrimPrefix(name, reserveFolder))
+		}
 		if fail == nil {
 			o.passed++
 		} else if o.fail == nil {

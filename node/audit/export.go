@@ -78,6 +78,11 @@ func assemble(ctx context.Context, c Contents) (manifest, []file, error) {
 			return m, nil, fmt.Errorf("reserve computation %s: %w", r.Name, err)
 		}
 		files = append(files, file{name: reserveInput(r.Name), data: r.Input}, file{name: reserveResult(r.Name), data: result})
+		reports, err := reportFiles(r)
+		if err != nil {
+			return m, nil, fmt.Errorf("reserve report %s: %w", r.Name, err)
+		}
+		files = append(files, reports...)
 	}
 	return m, files, order(files)
 }
