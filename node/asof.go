@@ -17,22 +17,26 @@ type moment struct {
 	at  time.Time
 }
 
-// replay folds the journal up to what was known at a moment. What holds now is made
-// again as well: the fold of the node itself belongs to the goroutine that writes.
+// replay folds the journal up to what was known at a moment: for a block, everything
+// before the first entry that rests on a later block of that chain. What holds now is
+// made again as well: the fold of the node itself belongs to the goroutine that writes.
 func (n *Node) replay(ctx context.Context, at api.AsOf) (*fold, moment, error) {
 	m := moment{at: at.Time}
 	switch p := n.picture.Load(); {
 	case at.Now():
 		at.Seq, m.at = p.head.Size, p.at
-	case at.Chain != "":
-		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: expected now, a sequence or a time", at)
+	case at.Chain != "" && n.chains[at.Chain] == nil:
+		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the chain is not watched", at)
+	case at.Chain != "" && n.chains[at.Chain].follower.Health().Head.Number < at.Block:
+		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the chain has been followed to block %d", at, n.chains[at.Chain].follower.Health().Head.Number)
 	case at.Seq > p.head.Size:
 		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal ends at %d", at, p.head.Size)
 	case at.Time.After(n.now()):
 		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s has not come yet", at)
 	}
 	f, last, err := n.foldUntil(ctx, func(e custody.Entry) bool {
-		return at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time)
+		return at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time) ||
+			at.Chain != "" && e.Evidence.Chain == at.Chain && e.Evidence.Block > at.Block
 	})
 	switch {
 	case err != nil:

@@ -140,6 +140,11 @@ func TestExplainChain(t *testing.T) {
 	if x.Amount != "0.00" || x.Unit != ether || entry == nil || entry.Evidence.Chain != chainID || entry.Evidence.Tx == "" || entry.Evidence.BlockHash == "" {
 		t.Errorf("what is required of ether: %+v, by %+v", x, entry)
 	}
+	block := chainID + "@" + strconv.FormatUint(entry.Evidence.Block, 10)
+	before := chainID + "@" + strconv.FormatUint(entry.Evidence.Block-1, 10)
+	if at, earlier := w.explain("control ETH required", "&as_of="+block), w.explain("control ETH required", "&as_of="+before); at.Amount != "10.00" || earlier.Amount != "0.00" || earlier.Seq >= entry.Seq {
+		t.Errorf("ether required as of %s: %s; as of the block before: %s", block, at.Amount, earlier.Amount)
+	}
 	if x := w.explain("control/"+ether+"/in_control", ""); x.Amount != "10.00" {
 		t.Errorf("ether in control: %+v", x)
 	}
@@ -160,6 +165,8 @@ func TestNotExplained(t *testing.T) {
 		"explain?line=reserve+item1&as_of=999999":               {http.StatusNotImplemented, api.CodeAsOfUnavailable},
 		"explain?line=reserve+item1&as_of=2999-01-01T00:00:00Z": {http.StatusNotImplemented, api.CodeAsOfUnavailable},
 		"explain?line=reserve+item1&as_of=1999-01-01T00:00:00Z": {http.StatusNotImplemented, api.CodeAsOfUnavailable},
+		"explain?line=reserve+item1&as_of=eip155:1@1":           {http.StatusNotImplemented, api.CodeAsOfUnavailable},
+		"explain?line=reserve+item1&as_of=eip155:1337@99999999": {http.StatusNotImplemented, api.CodeAsOfUnavailable},
 		"explain?line=reserve+item1&as_of=yesterday":            {http.StatusBadRequest, api.CodeBadAsOf},
 		"diff?line=reserve+item1&from=9&to=3":                   {http.StatusUnprocessableEntity, api.CodeInvalid},
 		"diff?line=reserve+item1":                               {http.StatusUnprocessableEntity, api.CodeInvalid},
