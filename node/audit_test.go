@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 
+	"goodcontrol/node/api"
 	"goodcontrol/node/audit"
 )
 
@@ -37,9 +40,52 @@ func TestPackageUnderLoad(t *testing.T) {
 		}
 		report, err := audit.Verify(bytes.NewReader(b), int64(len(b)), audit.Options{})
 		w.ok(err)
-		if !report.Valid {
-			t.Errorf("the package is not valid: %+v", report.Failed())
+		if !report.Valid || report.SignedBy == "" {
+			t.Errorf("the package is not valid, or not signed: %+v", report.Failed())
 		}
 	}
 	<-done
+}
+
+// TestPackageKey: the key that signs where the journal ends outlives a restart; one
+// that was lost is replaced, and the journal says by which.
+func TestPackageKey(t *testing.T) {
+	w := opened(t)
+	signedBy := func(known string) audit.Report {
+		response, err := http.Get(w.url + "/v1/audit/package")
+		w.ok(err)
+		defer response.Body.Close()
+		b, err := io.ReadAll(response.Body)
+		w.ok(err)
+		report, err := audit.Verify(bytes.NewReader(b), int64(len(b)), audit.Options{Key: known})
+		w.ok(err)
+		return report
+	}
+	first := signedBy("")
+	if !first.Valid || !strings.HasPrefix(first.SignedBy, "goodcontrol/") {
+		t.Fatalf("signed by %q: %+v", first.SignedBy, first.Failed())
+	}
+	w.stop()
+	w.start()
+	w.status(api.Compliant)
+	w.followed()
+	if again := signedBy(first.SignedBy); !again.Valid {
+		t.Errorf("after a restart: %+v", again.Failed())
+	}
+	w.stop()
+	w.ok(os.Remove(w.path("data", "checkpoint.key")))
+	w.start()
+	w.status(api.Compliant)
+	w.followed()
+	if other := signedBy(""); !other.Valid || other.SignedBy == first.SignedBy {
+		t.Errorf("with a new key: signed by %q, %+v", other.SignedBy, other.Failed())
+	}
+	if known := signedBy(first.SignedBy); known.Valid {
+		t.Error("a package signed by another key than the known one is valid")
+	}
+	w.stop()
+	w.ok(os.WriteFile(w.path("data", "checkpoint.key"), []byte("PRIVATE+KEY+nonsense"), 0o600))
+	if _, err := w.open(); err == nil || !strings.Contains(err.Error(), "checkpoint.key") {
+		t.Errorf("a key that is none: %v", err)
+	}
 }

@@ -35,7 +35,7 @@ func (n *Node) AuditPackage(ctx context.Context, q api.AuditQuery, w io.Writer) 
 	if q.Nonce != "" {
 		return api.Errorf(api.CodeRefused, "challenges are not signed by this version; ask without a nonce")
 	}
-	c := audit.Contents{Entity: n.config.Entity, AsOf: p.head.Time, Journal: n.store}
+	c := audit.Contents{Entity: n.config.Entity, AsOf: p.head.Time, Journal: n.store, Signer: n.signer}
 	if _, err := rand.Read(c.Secret[:]); err != nil {
 		return fmt.Errorf("drawing the package's secret: %w", err)
 	}

@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"goodcontrol/chainwatch"
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
@@ -47,6 +49,7 @@ type Node struct {
 
 	store    *store.Store
 	books    *ledger.Books
+	signer   note.Signer // of checkpoints of the journal
 	readings chan reading
 	sources  []source
 	chains   map[string]*chain

@@ -109,14 +109,16 @@ func (n *Node) archiveReport(ctx context.Context, c api.ArchiveReport) (decision
 
 func (n *Node) reportPath(id string) string { return filepath.Join(n.config.Data, "reports", id) }
 
-// keepReport writes a file that is there whole, durably, or not at all.
 func (n *Node) keepReport(id string, content []byte) error {
-	path := n.reportPath(id)
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(n.reportPath(id)), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "part-*")
+	return keepFile(n.reportPath(id), content)
+}
+
+// keepFile writes a file that is there whole, durably, or not at all.
+func keepFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "part-*")
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,7 @@ func (n *Node) keepReport(id string, content []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	folder, err := os.Open(dir)
+	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if n.fold, err = n.refold(ctx); err != nil {
 		return nil, err
 	}
-	if err := n.openRegister(ctx); err != nil {
+	if err := errors.Join(n.openRegister(ctx), n.openCheckpointKey(ctx)); err != nil {
 		return nil, err
 	}
 	if err := n.openSources(ctx); err != nil {

@@ -24,6 +24,7 @@ func verifyCommand() *cobra.Command {
 		Long: "Verify names each check, how many of how many held, and the first failing row. With --header it also\nholds the package's chain headers to one that you have from elsewhere: a block hash, or a file with one.",
 	}
 	headers := c.Flags().StringArray("header", nil, "a trusted block hash, or a file with a header (JSON-RPC object or RLP hex)")
+	key := c.Flags().String("key", "", "the key that must have signed where the journal ends, as you know it from elsewhere (name+hash+key)")
 	asJSON := c.Flags().Bool("json", false, "print the report as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		trusted, err := trustedHashes(*headers)
@@ -39,7 +40,7 @@ func verifyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		report, err := audit.Verify(f, info.Size(), audit.Options{Trusted: trusted})
+		report, err := audit.Verify(f, info.Size(), audit.Options{Trusted: trusted, Key: *key})
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"goodcontrol/custody/ledger"
 	"goodcontrol/node/focus"
 	"goodcontrol/reserve"
@@ -39,6 +41,10 @@ type Contents struct {
 	Statements [][]byte
 	// Reserve are the computations of the reserve.
 	Reserve []Computation
+	// Signer signs the checkpoint at which the journal in the package ends. Its name
+	// is the journal's origin, and a CheckpointKey in the journal names its public
+	// key. Nil signs nothing.
+	Signer note.Signer
 	// Secret keeps a client's leaf from being guessed by other clients. A fresh
 	// random one for each package; it is not part of it.
 	Secret [32]byte
@@ -61,6 +67,7 @@ const (
 	addressesName   = "addresses.json"
 	blocksName      = "ledger/blocks.hex"
 	checkpointName  = "ledger/checkpoint.json"
+	noteName        = "ledger/checkpoint.note"
 	liabilitiesName = "liabilities.json"
 	positionsName   = "positions.json"
 	tokensName      = "tokens.json"

@@ -263,6 +263,13 @@ func journalFiles(ctx context.Context, c Contents, heads []chainHead) ([]file, e
 		return nil, err
 	}
 	files := append(lists, file{name: checkpointName, data: append(checkpoint, '\n')}, file{name: blocksName, data: text.Bytes()})
+	if c.Signer != nil {
+		signed, err := ledger.Checkpoint{Origin: c.Signer.Name(), Head: view.Head()}.Sign(c.Signer)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{name: noteName, data: signed})
+	}
 	return append(files, statementFiles(c.Statements, r)...), nil
 }
 

@@ -25,6 +25,7 @@ type register struct {
 	later     map[spot]custody.Amount                            // settled, on evidence from blocks after the proven one
 	moved     map[custody.Ref]map[custody.AssetID]custody.Amount // by later entry: what came to the addresses
 	cited     map[string]citation
+	keys      []string // that sign checkpoints, in the order in which they were named
 }
 
 // spot is an account and an asset, which have a position.
@@ -118,6 +119,10 @@ func (r *register) applyFact(e custody.Entry) error {
 		return keep(r.owners, e, func(o custody.OwnerOpened) string { return o.ID })
 	case custody.KindWalletOpened:
 		return keep(r.wallets, e, func(w custody.WalletOpened) string { return w.ID })
+	case KindCheckpointKey:
+		k, err := custody.Fact[CheckpointKey](e)
+		r.keys = append(r.keys, k.Key)
+		return err
 	case custody.KindAddressAssigned:
 		a, err := custody.Fact[custody.AddressAssigned](e)
 		if err != nil {

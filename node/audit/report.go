@@ -24,7 +24,10 @@ type Report struct {
 	// Anchored says that the header of every chain is one that the verifier was
 	// told to trust. Without that the proofs hold under headers which anybody
 	// may have made.
-	Anchored bool          `json:"anchored"`
+	Anchored bool `json:"anchored"`
+	// SignedBy is the key that signed where the journal ends; empty where nothing
+	// did. It proves who signed only if it is one that the verifier was told.
+	SignedBy string        `json:"signed_by,omitempty"`
 	Chains   []ChainReport `json:"chains"`
 	Checks   []Check       `json:"checks"`
 	Proven   []Proven      `json:"proven"`

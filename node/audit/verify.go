@@ -16,6 +16,7 @@ import (
 
 	"goodcontrol/chainwatch/evm"
 	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
 )
 
 // DefaultMaxSize is the size of the largest package that Verify reads unless told
@@ -31,6 +32,10 @@ type Options struct {
 	// Trusted are hashes of block headers that the verifier trusts. Each must be
 	// that of a header in the package.
 	Trusted []common.Hash
+	// Key is the public key that signs checkpoints of the firm's journal, as a note
+	// verifier key, that the verifier has from elsewhere. Empty: it is only held to
+	// the journal itself.
+	Key string
 	// MaxSize is how many bytes a package may have; DefaultMaxSize if zero.
 	// Nothing in a package is compressed, so that reading takes no more.
 	MaxSize int64
@@ -69,6 +74,7 @@ type verifier struct {
 	headers     map[string]*types.Header
 	journal     *register
 	addresses   []addressRow
+	head        ledger.Head // where the journal ends
 	positions   []positionRow
 	liabilities []liabilityRow
 	holdings    map[holding]*proven
@@ -98,6 +104,7 @@ func (v *verifier) steps() []step {
 		{"headers", true, v.checkHeaders},
 		{"anchor", false, v.checkAnchor},
 		{"journal", true, v.checkJournal},
+		{"signature", false, v.checkSignature},
 		{"positions", false, v.checkPositions},
 		{"addresses", false, v.checkAddresses},
 		{"accounts", false, v.checkAccounts},

@@ -21,9 +21,11 @@ import (
 	"github.com/ethereum/go-ethereum/triedb"
 	"github.com/holiman/uint256"
 
+	"golang.org/x/mod/sumdb/note"
 	"goodcontrol/chainwatch/evm"
 	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
+
 	"goodcontrol/node/audit"
 	"goodcontrol/reserve"
 )
@@ -300,13 +302,29 @@ func contents(tb testing.TB, holders []holder, s *state, edit func(*books)) audi
 	sum := sha256.Sum256(statement)
 	b.move("cash/1", "alice", custody.AtPlace(custody.BankOperating, "bank:FNB:1"), custody.USD, 10000,
 		custody.Evidence{File: hex.EncodeToString(sum[:]), From: 0, To: int64(len(statement))})
+	signer, public := journalKey(tb, 1)
+	b.fact(audit.KindCheckpointKey, "checkpoint-key", audit.CheckpointKey{Key: public})
 	if edit != nil {
 		edit(b)
 	}
 	return audit.Contents{
-		Entity: "Example & Co", AsOf: asOf, Journal: b.store, Chains: []audit.Chain{capture(tb, s, holders)},
+		Signer: signer, Entity: "Example & Co", AsOf: asOf, Journal: b.store, Chains: []audit.Chain{capture(tb, s, holders)},
 		Statements: [][]byte{statement, []byte("not cited"), statement}, Reserve: []audit.Computation{computation(tb)}, Secret: [32]byte{1, 2, 3},
 	}
+}
+
+// journalKey is a key that signs checkpoints, the same for the same seed.
+func journalKey(tb testing.TB, seed byte) (note.Signer, string) {
+	tb.Helper()
+	private, public, err := note.GenerateKey(bytes.NewReader(bytes.Repeat([]byte{seed}, 64)), "example/journal")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signer, public
 }
 
 func capture(tb testing.TB, s *state, holders []holder) audit.Chain {

@@ -56,14 +56,14 @@ func playAudit(ctx context.Context, w *world) (facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !report.Valid || !report.Anchored {
+	if !report.Valid || !report.Anchored || report.SignedBy == "" {
 		return nil, fmt.Errorf("the package is not valid: %+v", report.Failed())
 	}
 	checks := map[string]string{}
 	for _, c := range report.Checks {
 		checks[c.Name] = fmt.Sprintf("%d of %d", c.Passed, c.Of)
 	}
-	return facts{"file": path, "bytes": len(zip), "checks": checks, "anchored_at": block, "proven": report.Proven}, nil
+	return facts{"file": path, "bytes": len(zip), "checks": checks, "anchored_at": block, "signed_by": report.SignedBy, "proven": report.Proven}, nil
 }
 
 func verify(path string, trusted ...common.Hash) (audit.Report, error) {
