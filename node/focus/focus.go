@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -166,10 +167,16 @@ func (d Document) Check() error {
 	if d.Version != Version {
 		return fmt.Errorf("reserve report of format %q, expected %q", d.Version, Version)
 	}
+	if err := d.plain(); err != nil {
+		return err
+	}
 	exact := map[string]decimal.Decimal{}
 	for _, l := range d.Lines {
 		if _, twice := exact[l.Key]; twice || l.Key == "" {
 			return fmt.Errorf("line %q stands twice or has no key", l.Key)
+		}
+		if err := l.printed(); err != nil {
+			return err
 		}
 		exact[l.Key] = l.Exact.Decimal
 	}
@@ -202,6 +209,46 @@ func (d Document) Check() error {
 	}
 	return nil
 }
+
+// plain holds that no figure is longer than any sum of money: a few letters such as
+// 1e999999999 would take for ever to add or to print.
+func (d Document) plain() error {
+	var figures []decimal.Decimal
+	for _, l := range d.Lines {
+		figures = append(figures, l.Exact.Decimal)
+	}
+	for _, a := range append(slices.Clone(d.Accounts), d.LeftOut...) {
+		figures = append(figures, a.Amount)
+	}
+	for _, x := range d.Deposits {
+		figures = append(figures, x.Amount, x.Counted)
+	}
+	for _, f := range figures {
+		if f.Exponent() > maxExponent || f.Exponent() < -maxExponent || f.NumDigits() > 2*maxExponent {
+			return fmt.Errorf("figure of %d digits and exponent %d, expected at most %d and %d", f.NumDigits(), f.Exponent(), 2*maxExponent, maxExponent)
+		}
+	}
+	return nil
+}
+
+// printed holds that what is printed is the figure, rounded half-up.
+func (l Line) printed() error {
+	want := ""
+	if l.Exact.Valid {
+		_, fraction, _ := strings.Cut(l.Amount, ".")
+		want = l.Exact.Decimal.StringFixed(int32(min(len(fraction), maxExponent)))
+		if l.Section == Parameters {
+			want = l.Exact.Decimal.String()
+		}
+	}
+	if l.Amount != want {
+		return fmt.Errorf("line %s prints %.80q, expected %q", l.Key, l.Amount, want)
+	}
+	return nil
+}
+
+// maxExponent bounds the digits of a figure on either side of the point.
+const maxExponent = 100
 
 // Format is a form in which a document can be written.
 type Format string

@@ -389,3 +389,25 @@ func TestBadFormat(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParse: a document that is read can be written in every form, and its JSON reads
+// as the same document.
+func FuzzParse(f *testing.F) {
+	f.Add(written(f, example(f), focus.JSON))
+	f.Add([]byte(`{"format":"goodcontrol.reserve-report.v1","lines":[{"key":"item1","exact":"1"}]}`))
+	f.Add([]byte(`{"format":"goodcontrol.reserve-report.v1","lines":[{"key":"item1","exact":"1e999999"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := focus.Parse(b)
+		if err != nil {
+			return
+		}
+		for _, form := range focus.Formats() {
+			if err := d.Write(&bytes.Buffer{}, form); err != nil && form == focus.JSON {
+				t.Fatalf("%s: %v", form, err)
+			}
+		}
+		if _, err := focus.Parse(written(t, d, focus.JSON)); err != nil {
+			t.Errorf("its own JSON: %v", err)
+		}
+	})
+}

@@ -81,11 +81,13 @@ func ruleOf(i reserve.Item) string {
 	case 1:
 		return "what is not a credit balance stands in another line"
 	case 9, 12:
-		return "by how long it has stood"
+		return "by how long it has stood, and whose it is by the allocation of the stock record"
 	case 10:
 		return "debits that Note E leaves out"
-	case 2, 3, 4, 11:
-		return "share that the allocation gives to other accounts"
+	case 2, 3, 4:
+		return "whose the securities are by the allocation of the stock record, and Notes B to D"
+	case 11:
+		return "for whose shorts and fails it was borrowed, by the allocation of the stock record"
 	case 13, 14, 15:
 		return "margin over what is required and proven"
 	}

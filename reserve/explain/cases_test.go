@@ -190,3 +190,20 @@ func TestNotFromHere(t *testing.T) {
 		t.Error("terms that do not add up pass")
 	}
 }
+
+// FuzzLine: a name that is read has one canonical form, which reads as the same.
+func FuzzLine(f *testing.F) {
+	for _, s := range []string{"reserve item1", "reserve/pab/required_on_deposit", "control AAPL", "control/eip155:1/slip44:60/in_control", "netcapital requirement", "reserve customer 10", "control/a/b/c"} {
+		f.Add(s)
+	}
+	symbols := map[string]custody.AssetID{"AAPL": "cusip:037833100"}
+	f.Fuzz(func(t *testing.T, s string) {
+		l, err := explain.ParseLine(s, symbols)
+		if err != nil {
+			return
+		}
+		if again, err := explain.ParseLine(l.String(), symbols); err != nil || again != l {
+			t.Errorf("%q is %s, which reads as %s (%v)", s, l, again, err)
+		}
+	})
+}

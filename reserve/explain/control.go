@@ -26,8 +26,8 @@ func (s State) controlFigure(l Line) (Term, error) {
 		}
 	}
 	whole := func(a custody.Amount) decimal.Decimal { return a.Decimal(asset.Scale) }
-	owed := s.controlSide(controlRequired, "Required in possession or control", asset, whole(figure.Required), isOwed)
-	there := s.controlSide(controlIn, "In good control", asset, whole(figure.InControl), inGoodControl)
+	owed := s.controlSide(controlRequired, "Required in possession or control", asset, whole(figure.Required), isOwed, "not required by the rule of possession or control")
+	there := s.controlSide(controlIn, "In good control", asset, whole(figure.InControl), inGoodControl, "in a wallet of one owner's, over what that owner is owed: it covers nobody else")
 	switch l.Name {
 	case controlRequired:
 		return owed, nil
@@ -50,7 +50,7 @@ func inGoodControl(a custody.Account, _ custody.Amount) bool {
 }
 
 // controlSide is what is required, or what is in control, by account.
-func (s State) controlSide(name, caption string, asset custody.Asset, amount decimal.Decimal, counts func(custody.Account, custody.Amount) bool) Term {
+func (s State) controlSide(name, caption string, asset custody.Asset, amount decimal.Decimal, counts func(custody.Account, custody.Amount) bool, rest string) Term {
 	t := Term{Kind: OfLine, Name: name, Caption: caption, Citation: controlCitation, Amount: amount}
 	for key, quantity := range s.Positions {
 		if key.Asset != asset.ID || quantity.IsZero() || !counts(key.Account, quantity) {
@@ -60,5 +60,5 @@ func (s State) controlSide(name, caption string, asset custody.Asset, amount dec
 		t.Terms = append(t.Terms, Term{Kind: OfAccount, Name: position.Name, Amount: position.Amount, Terms: []Term{position}})
 	}
 	slices.SortFunc(t.Terms, func(a, b Term) int { return cmp.Or(b.Amount.Cmp(a.Amount), cmp.Compare(a.Name, b.Name)) })
-	return t.closed("by the rule of possession or control")
+	return t.closed(rest)
 }
