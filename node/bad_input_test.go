@@ -219,27 +219,31 @@ func TestBadFiles(t *testing.T) {
 			if where := w.put(row.box, "good.txt", row.good); where != "archive" {
 				t.Fatalf("%s: the good file went to %s", row.name, where)
 			}
+			if i == 0 { // of which of the bank's accounts the bad file was is not known
+				w.status(api.UnknownStatus, special+": file bad.txt was refused")
+				w.deliver(w.statement(special))
+			}
 		} else { // the good file came before: what is new is a later statement
-			w.deliver(w.statement(operating), w.securities())
+			w.deliver(w.statement(operating), w.statement(special), w.securities())
 		}
 		w.status(api.Compliant)
 	}
 	w.holds(forClient("bob"), string(custody.USD), "100.00", "0.00")
 	w.holds(forClient("bob"), shares, "5", "0")
 
-	corrected := swap(swap(bankFile, ">100<", ">101<"), ">1500100<", ">1500101<")
+	contradicts := swap(bankFile, ">100<", ">101<")
 	positions, entries := w.settledOnly()
-	if where := w.put("bank", "corrected.txt", corrected); where != "quarantine" {
-		t.Fatalf("the corrected statement went to %s", where)
+	if where := w.put("bank", "contradicts.txt", contradicts); where != "quarantine" {
+		t.Fatalf("the contradicting statement went to %s", where)
 	}
-	w.status(api.UnknownStatus, "corrected.txt was refused", "booked before as")
-	if report := w.report("bank", corrected); !lineOrByte.MatchString(report) || !strings.Contains(report, "10000") || !strings.Contains(report, "10100") {
+	w.status(api.UnknownStatus, "contradicts.txt was refused", "booked before as")
+	if report := w.report("bank", contradicts); !lineOrByte.MatchString(report) || !strings.Contains(report, "10000") || !strings.Contains(report, "10100") {
 		t.Errorf("the report names neither line nor byte, or not both amounts:\n%s", report)
 	}
 	if after, n := w.settledOnly(); !reflect.DeepEqual(positions, after) || n != entries {
-		t.Errorf("the corrected statement changed positions %v\nto %v", positions, after)
+		t.Errorf("the contradicting statement changed positions %v\nto %v", positions, after)
 	}
-	w.deliver(w.statement(special))
+	w.deliver(w.statement(operating), w.statement(special))
 	w.status(api.Compliant)
 
 	positions, entries = w.settledOnly()

@@ -57,6 +57,7 @@ type inbox struct {
 	n      *Node
 	config InboxConfig
 	files  *offchain.Inbox
+	pages  []heldFile // files that wait for other pages
 	reader func(io.Reader, string) (offchain.Result, error)
 }
 
@@ -98,7 +99,8 @@ func (in *inbox) run(ctx context.Context, put func(context.Context, reading) err
 var errRetry = errors.New("not read")
 
 // take reads one file and puts what it says into the journal, whole; or refuses it
-// whole. A file is archived only when the journal has it.
+// whole. A file is archived only when the journal has it. One that is a page of a
+// statement stays claimed until the other pages are there, and they go together.
 func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context.Context, reading) error) error {
 	if r.State != offchain.Claimed {
 		in.n.log.Warn("file set aside", "source", in.name(), "file", r.Name, "state", r.State)
@@ -107,38 +109,61 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 		}
 		return nil
 	}
-	var observations []custody.Observation
-	var told []told
-	var doubts []string
+	files := []offchain.Received{r}
 	var bad []*offchain.Error
 	var err error
-	if in.config.Format == pricesFormat {
+	switch in.config.Format {
+	case pricesFormat:
 		bad, err = in.takePrices(ctx, r, put)
-	} else if observations, told, doubts, bad, err = in.read(r); err == nil && len(bad) == 0 {
-		err = put(ctx, reading{source: in.name(), observations: observations, input: &input{}, decide: in.told(r, told)})
+	default:
+		var pages []arrived
+		if pages, bad, err = in.gather(ctx, r, put); err == nil && len(bad) == 0 {
+			if len(pages) == 0 {
+				return nil // it waits
+			}
+			files = filesOf(pages)
+			bad, err = in.takeStatements(ctx, pages, put)
+		}
 	}
-	if err == nil && len(bad) == 0 && len(doubts) > 0 {
-		err = put(ctx, in.doubt(r, doubts[0]))
+	if bad, err = in.judge(ctx, r, bad, err); err != nil {
+		return err
 	}
+	for _, f := range files {
+		if err := in.finish(ctx, f, bad, put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge tells what is wrong with a file from what is wrong with us: an error is only
+// given for the latter.
+func (in *inbox) judge(ctx context.Context, r offchain.Received, bad []*offchain.Error, err error) ([]*offchain.Error, error) {
 	var fault *offchain.Error
 	var unfit *misfit
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	case errors.Is(err, errHalt), errors.Is(err, errRetry):
-		return err
+		return nil, err
 	case errors.Is(err, ledger.ErrNotAppended):
-		return fmt.Errorf("%w: %w", errRetry, err)
+		return nil, fmt.Errorf("%w: %w", errRetry, err)
 	case errors.As(err, &fault):
-		bad = []*offchain.Error{fault}
+		return []*offchain.Error{fault}, nil
 	case errors.As(err, &unfit):
 		o := unfit.observation
-		bad = []*offchain.Error{offchain.Fault(r.Name, 0, o.Evidence.From, string(o.Ref), fmt.Sprintf("what fits our places and the journal: %v", unfit))}
+		return []*offchain.Error{offchain.Fault(r.Name, 0, o.Evidence.From, string(o.Ref), fmt.Sprintf("what fits our places and the journal: %v", unfit))}, nil
 	case err != nil:
-		bad = []*offchain.Error{offchain.Fault(r.Name, 0, 0, err.Error(), "statements of places that are ours, that fit what is in the journal")}
+		return []*offchain.Error{offchain.Fault(r.Name, 0, 0, err.Error(), "statements of places that are ours, that fit what is in the journal")}, nil
 	}
+	return bad, nil
+}
+
+// finish archives a file that was taken in, or puts it into quarantine.
+func (in *inbox) finish(ctx context.Context, r offchain.Received, bad []*offchain.Error, put func(context.Context, reading) error) error {
+	in.forget(r)
 	if len(bad) == 0 {
-		in.n.log.Info("file taken in", "source", in.name(), "file", r.Name, "sha256", r.Hash, "observations", len(observations))
+		in.n.log.Info("file taken in", "source", in.name(), "file", r.Name, "sha256", r.Hash)
 		return in.files.Done(r)
 	}
 	in.n.log.Error("file refused", "source", in.name(), "file", r.Name, "sha256", r.Hash, "error", bad[0])
@@ -149,58 +174,18 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 	return in.files.Refuse(r, bad)
 }
 
-// read turns a file into observations, with the places it speaks of and what of it
-// does not add up; or says what is wrong with it.
-func (in *inbox) read(r offchain.Received) (all []custody.Observation, told []told, doubts []string, bad []*offchain.Error, err error) {
+// read turns a file into statements, or says what is wrong with it.
+func (in *inbox) read(r offchain.Received) (arrived, []*offchain.Error, error) {
 	f, err := r.Open()
 	if err != nil {
-		return nil, nil, nil, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
+		return arrived{}, nil, fmt.Errorf("%w: opening %s: %w", errRetry, r.Name, err)
 	}
 	defer f.Close()
 	result, err := in.reader(f, r.Name)
 	if err != nil {
-		return nil, nil, nil, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
+		return arrived{}, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
 	}
-	if !result.Valid() {
-		return nil, nil, nil, result.Errors, nil
-	}
-	for _, flag := range result.Flags {
-		doubts = append(doubts, fmt.Sprintf("%s: %s", flag.Code, flag.Detail))
-	}
-	for _, s := range result.Bank {
-		observations, err := s.Observations(r)
-		if err != nil {
-			return nil, nil, nil, nil, err
-		}
-		all = append(all, observations...)
-		if !whole(s.Page, s.LastPage) {
-			doubts = append(doubts, fmt.Sprintf("account %s: page %d of several; the others are not known", s.Account, s.Page))
-		} else if !s.Intraday && s.Closing.Given {
-			told = append(told, saying(offchain.BankPlace(string(s.Account)), s.AsOf))
-		}
-	}
-	held := in.n.picture.Load().holdings
-	for _, s := range result.Securities {
-		observations, err := s.Observations(r, func(id custody.AssetID) (uint8, bool) {
-			a, ok := in.n.lookup(id)
-			return a.Scale, ok
-		})
-		if err != nil {
-			return nil, nil, nil, nil, err
-		}
-		all = append(append(all, observations...), s.Gone(r, held)...)
-		if !whole(s.Page, s.LastPage) {
-			doubts = append(doubts, fmt.Sprintf("account %s: page %d of several; the others are not known", s.Account, s.Page))
-		} else {
-			told = append(told, saying(offchain.FreePlace(string(s.Account)), s.AsOf), saying(offchain.PledgedPlace(string(s.Account)), s.AsOf))
-		}
-	}
-	return all, told, doubts, in.early(r, all, told), nil
-}
-
-// whole says whether a statement is all of it in one page.
-func whole(page offchain.Ordinal, last offchain.Answer) bool {
-	return page == 0 || page == 1 && last != offchain.No
+	return arrived{r, result}, result.Errors, nil
 }
 
 // tomorrow is how far ahead of the clock a statement may be dated: by a day, since

@@ -76,6 +76,9 @@ type reading struct {
 	source       string
 	cursor       []byte
 	observations []custody.Observation
+	// revise, if it is set, says what of the observations is news in the state it
+	// finds.
+	revise func(*fold, []custody.Observation) []custody.Observation
 	// input says how the source is; nil leaves it as it was.
 	input *input
 	// parties is set when the signing parties were asked.
@@ -145,7 +148,11 @@ func (n *Node) post(ctx context.Context, cursors map[string][]byte, entries []cu
 // what the second of two observations means may depend on the first.
 func (n *Node) mean(r reading) ([]custody.Entry, error) {
 	var entries []custody.Entry
-	for _, o := range r.observations {
+	observations := r.observations
+	if r.revise != nil {
+		observations = r.revise(n.fold, observations)
+	}
+	for _, o := range observations {
 		meant, err := n.fold.settle.Observe(o)
 		if err != nil {
 			return nil, &misfit{o, err}
@@ -238,7 +245,7 @@ func (n *Node) newFold() (*fold, error) {
 	machine := settle.New()
 	lines, err := reserve.NewTracker(machine.Master().Asset, n.rule.Schedule.Place)
 	return &fold{
-		settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: heard{}, priced: priced{},
+		settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: newHeard(), priced: priced{},
 		matcher: recon.NewMatcher(machine), cases: newCases(),
 	}, err
 }
@@ -257,7 +264,7 @@ func (f *fold) mean(entries ...custody.Entry) error {
 // keep folds entries that are in the journal into everything else.
 func (f *fold) keep(entries ...custody.Entry) error {
 	for _, e := range entries {
-		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e)); err != nil {
+		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e, f.heard), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
 	}

@@ -77,7 +77,7 @@ func (n *Node) pricesHeard() map[string]input {
 		}
 		in := n.inputs[box.Source]
 		in.asOf, in.maxAge = n.fold.priced[box.Source], box.MaxAge
-		if why := n.fold.refused[box.Source]; why != "" {
+		if why := n.fold.refused.of(box.Source, ""); why != "" {
 			in.refused = why
 		}
 		heard[box.Source] = in

@@ -75,23 +75,6 @@ func TestOlderStatement(t *testing.T) {
 	}
 }
 
-// TestHalfAStatement: the first of several pages makes nothing fresh.
-func TestHalfAStatement(t *testing.T) {
-	w := opened(t)
-	whole, err := os.ReadFile(w.securities())
-	w.ok(err)
-	half := bytes.Replace(whole, []byte("1/ONLY"), []byte("1/MORE"), 1)
-	if bytes.Equal(whole, half) {
-		t.Fatal("the statement has no page of the expected form")
-	}
-	if where := w.put("dtc", "half.txt", half); where != "archive" {
-		t.Fatalf("half a statement went to %s", where)
-	}
-	w.status(api.UnknownStatus, "does not add up")
-	w.put("dtc", "whole.txt", whole)
-	w.status(api.Compliant)
-}
-
 // TestEmptyAccount: a statement of an account in which nothing ever was is a
 // statement all the same.
 func TestEmptyAccount(t *testing.T) {

@@ -169,10 +169,15 @@ func (n *Node) locationsHeard() map[string]input {
 				in.maxAge = box.MaxAge
 			}
 		}
-		if why := n.fold.refused[l.Source]; why != "" {
+		if why := n.fold.refused.of(l.Source, l.Place); why != "" {
 			in.refused = why
 		}
-		in.asOf = n.fold.heard[l.Place]
+		if s := n.fold.heard.places[l.Place]; s != nil {
+			in.asOf = s.asOf
+			if s.doubt != "" {
+				in.refused = s.doubt
+			}
+		}
 		heard[string(l.Place)] = in
 	}
 	return heard

@@ -186,5 +186,7 @@ func TestRefusalOutlivesRestart(t *testing.T) {
 	w.followed()
 	w.status(api.UnknownStatus, "bad.txt was refused")
 	w.deliver(w.statement(operating))
+	w.status(api.UnknownStatus, special+": file bad.txt was refused")
+	w.deliver(w.statement(special))
 	w.status(api.Compliant)
 }

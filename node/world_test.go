@@ -323,8 +323,13 @@ func (w *world) deliver(paths ...string) {
 // put puts a file into an inbox, waits until it is decided, and says where it is.
 func (w *world) put(box, name string, content []byte) string {
 	w.Helper()
-	w.ok(os.WriteFile(w.path(name+".part"), content, 0o600))
-	w.ok(os.Rename(w.path(name+".part"), w.path("inbox", box, name)))
+	w.drop(box, name, content)
+	return w.decided(box, name, content)
+}
+
+// decided waits until a file is decided, and says where it is.
+func (w *world) decided(box, name string, content []byte) string {
+	w.Helper()
 	sum := sha256.Sum256(content)
 	deadline := time.Now().Add(patience)
 	for {

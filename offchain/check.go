@@ -21,7 +21,7 @@ func (s BankStatement) CheckRoll() []Flag {
 	if sum.Equal(s.Closing.Value) {
 		return nil
 	}
-	return []Flag{{Code: NotRolling, Detail: fmt.Sprintf("%s: closing %s, expected opening %s + credits %s - debits %s = %s",
+	return []Flag{{Code: NotRolling, Account: s.Account, Detail: fmt.Sprintf("%s: closing %s, expected opening %s + credits %s - debits %s = %s",
 		s.Name(), s.Closing, s.Opening, s.Credits, s.Debits, sum)}}
 }
 

@@ -22,43 +22,9 @@ func FreePlace(account string) custody.Place { return custody.Place("dtc:" + acc
 // PledgedPlace is the place of what is pledged, or for another reason not available.
 func PledgedPlace(account string) custody.Place { return FreePlace(account) + pledgedSuffix }
 
-// Observations says what the statement amounts to: a movement for each booked
-// entry and, if the file is the whole statement, the closing balance. Movements
-// are Final: a bank that takes a booking back books the contrary.
-//
-// A report within the day gives none, since its entries come again in the statement.
-//
-// The Ref of a movement is the account, the statement and the bank's reference; or
-// the place in the file, if the bank gives none or has given it before.
+// Observations says what a statement of one page amounts to; see [BankPages].
 func (s BankStatement) Observations(r Received) ([]custody.Observation, error) {
-	if s.Intraday {
-		return nil, nil
-	}
-	var all []custody.Observation
-	used := make(map[Text]bool, len(s.Entries))
-	for _, e := range s.Entries {
-		if e.Status != Booked {
-			continue
-		}
-		o, err := s.movement(e, r)
-		if err != nil {
-			return nil, err
-		}
-		if e.Reference == "" || used[e.Reference] {
-			o.Ref = r.ref(e.At)
-		}
-		used[e.Reference] = true
-		all = append(all, o)
-	}
-	whole := s.Page == 0 || (s.Page == 1 && s.LastPage != No)
-	if !whole || !s.Closing.Given {
-		return all, nil
-	}
-	closing, err := s.closing(r)
-	if err != nil {
-		return nil, err
-	}
-	return append(all, closing), nil
+	return BankPages{{s, r}}.Observations()
 }
 
 // movement is what one entry amounts to. It is effective when it was booked, or
@@ -116,23 +82,24 @@ func (s BankStatement) closing(r Received) (custody.Observation, error) {
 	return o, nil
 }
 
-// Observations says what the statement amounts to: for each instrument and
-// safekeeping account, how much is freely available and how much is pledged or for
-// another reason not available, zero included, so that the end of a pledge is seen.
-//
-// scale gives the decimals of an asset. An instrument that it does not know, or a
-// quantity finer than the asset's smallest unit, refuses the whole statement.
+// Observations says what a statement of one page amounts to; see [SecuritiesPages].
 func (s SecuritiesStatement) Observations(r Received, scale func(custody.AssetID) (uint8, bool)) ([]custody.Observation, error) {
+	return SecuritiesPages{{s, r}}.Observations(scale)
+}
+
+// held is an instrument in a safekeeping account.
+type held struct {
+	account string
+	asset   custody.AssetID
+}
+
+// observe says what one page amounts to; seen is what the pages before it list.
+func (s SecuritiesStatement) observe(r Received, scale func(custody.AssetID) (uint8, bool), seen map[held]bool) ([]custody.Observation, error) {
 	if s.Basis == "TRAD" && len(s.Holdings) > 0 {
 		at := s.Holdings[0].At
 		return nil, Fault(r.Name, at.Line, at.From, "balances of the trade date (TRAD)", "settled balances (SETT)")
 	}
-	var all []custody.Observation
-	type key struct {
-		account string
-		asset   custody.AssetID
-	}
-	seen := make(map[key]bool, len(s.Holdings))
+	all := make([]custody.Observation, 0, 2*len(s.Holdings))
 	for _, h := range s.Holdings {
 		asset, err := h.asset(r)
 		if err != nil {
@@ -146,10 +113,10 @@ func (s SecuritiesStatement) Observations(r Received, scale func(custody.AssetID
 		if h.Account != "" {
 			account = string(h.Account)
 		}
-		if seen[key{account, asset}] {
+		if seen[held{account, asset}] {
 			return nil, Fault(r.Name, h.At.Line, h.At.From, string(asset)+" again", "each instrument once in a safekeeping account")
 		}
-		seen[key{account, asset}] = true
+		seen[held{account, asset}] = true
 		free, restricted := h.split()
 		for _, part := range []struct {
 			place    custody.Place
@@ -167,22 +134,15 @@ func (s SecuritiesStatement) Observations(r Received, scale func(custody.AssetID
 	return all, nil
 }
 
-// Gone says what a whole statement denies by not listing it: a balance of zero for
-// each of the holdings last observed at the statement's account whose asset it
-// does not list. A statement that is not whole denies nothing.
-func (s SecuritiesStatement) Gone(r Received, held []custody.Holding) []custody.Observation {
-	if !s.Whole() {
-		return nil
-	}
+// Gone says what a statement of one page denies; see [SecuritiesPages].
+func (s SecuritiesStatement) Gone(r Received, before []custody.Holding) []custody.Observation {
+	return SecuritiesPages{{s, r}}.Gone(before)
+}
+
+func (s SecuritiesStatement) gone(r Received, before []custody.Holding, listed map[custody.AssetID]bool) []custody.Observation {
 	places := []custody.Place{FreePlace(s.Account), PledgedPlace(s.Account)}
-	listed := make(map[custody.AssetID]bool, len(s.Holdings))
-	for _, h := range s.Holdings {
-		if asset, err := h.asset(r); err == nil {
-			listed[asset] = true
-		}
-	}
 	var all []custody.Observation
-	for _, h := range held {
+	for _, h := range before {
 		if !slices.Contains(places, h.Place) || listed[h.Asset] || h.Amount.IsZero() {
 			continue
 		}
@@ -197,9 +157,9 @@ func (s SecuritiesStatement) Gone(r Received, held []custody.Holding) []custody.
 func (h Holding) asset(r Received) (custody.AssetID, error) {
 	switch {
 	case h.ISIN != "" && custody.CheckISIN(string(h.ISIN)) != nil:
-	case h.CUSIP != "":
+	case h.CUSIP != "" && custody.CheckCUSIP(string(h.CUSIP)) == nil:
 		return custody.AssetID("cusip:" + string(h.CUSIP)), nil
-	case h.ISIN != "":
+	case h.ISIN != "" && h.CUSIP == "":
 		return custody.AssetID("isin:" + string(h.ISIN)), nil
 	}
 	return "", Fault(r.Name, h.At.Line, h.At.From, h.Name(), "a CUSIP or an ISIN with the right check digit")

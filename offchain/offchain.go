@@ -86,6 +86,16 @@ const (
 type Flag struct {
 	Code   FlagCode `json:"code"`
 	Detail string   `json:"detail"`
+	// Account is the one whose statement it is about, empty if it is about the file.
+	Account string `json:"account,omitempty"`
+}
+
+// About says of each flag whose statement it is about.
+func About(account string, flags []Flag) []Flag {
+	for i := range flags {
+		flags[i].Account = account
+	}
+	return flags
 }
 
 // Range is where something stands in its file: the bytes [From, To), beginning

@@ -29,9 +29,12 @@ func (m *Machine) observeCash(o custody.Observation) ([]custody.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Stage == custody.Retracted {
+		return m.retractCash(o)
+	}
 	if before, booked := m.cash[o.Ref]; booked {
-		if before != amount {
-			return nil, fmt.Errorf("booked before as %s, now said to be %s", before, amount)
+		if before.amount != amount {
+			return nil, fmt.Errorf("booked before as %s, now said to be %s", before.amount, amount)
 		}
 		return nil, nil // another statement tells of the same movement
 	}

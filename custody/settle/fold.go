@@ -117,10 +117,12 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	KindFrozen:           fact(func(m *Machine, f Meaning) { m.frozen[holdingKey{f.Observation.To, f.Observation.Asset}] = true }),
 	KindUnfrozen:         fact(func(m *Machine, f Meaning) { delete(m.frozen, holdingKey{f.Observation.To, f.Observation.Asset}) }),
 
-	KindCashCredit:   fact((*Machine).keepCash),
-	KindCashDebit:    fact((*Machine).keepCash),
-	KindCashSuspense: fact((*Machine).keepCash),
-	KindCashMissing:  fact((*Machine).keepCash),
+	KindCashCredit:   factOf((*Machine).keepCash),
+	KindCashDebit:    factOf((*Machine).keepCash),
+	KindCashSuspense: factOf((*Machine).keepCash),
+	KindCashMissing:  factOf((*Machine).keepCash),
+
+	KindCashRetracted: fact(func(m *Machine, f Meaning) { delete(m.cash, f.Observation.Ref) }),
 
 	KindDepositIncluded:             included(nil),
 	custody.KindWithdrawalIncluded:  included(func(m *Machine, f Meaning) { m.take(f, true) }),
@@ -198,12 +200,12 @@ func (m *Machine) dropOutflow(ref custody.Ref) {
 	m.outflows = slices.DeleteFunc(m.outflows, func(o Outflow) bool { return o.Ref == ref })
 }
 
-func (m *Machine) keepCash(f Meaning) {
+func (m *Machine) keepCash(e custody.Entry, f Meaning) {
 	amount := f.Observation.Amount
 	if f.Observation.To == "" {
 		amount = amount.Neg()
 	}
-	m.cash[f.Observation.Ref] = amount
+	m.cash[f.Observation.Ref] = cashMove{amount: amount, seen: f.Observation, entry: e.Ref, legs: e.Legs}
 }
 
 // keepHolding keeps the newest balance. A statement that comes late says what was,

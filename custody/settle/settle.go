@@ -49,7 +49,7 @@ type Machine struct {
 	holds    map[slot]*hold
 	expected []expectation
 	outflows []Outflow
-	cash     map[custody.Ref]custody.Amount // bank movements booked, by what they added
+	cash     map[custody.Ref]cashMove // bank movements that are booked
 
 	at       map[spot]custody.Amount // settled: AT side, and FOR counterparties and sweeps
 	holdings map[holdingKey]custody.Holding
@@ -111,7 +111,7 @@ func New() *Machine {
 		book:      map[custody.Place]string{},
 		moves:     map[custody.Ref]*move{},
 		holds:     map[slot]*hold{},
-		cash:      map[custody.Ref]custody.Amount{},
+		cash:      map[custody.Ref]cashMove{},
 		at:        map[spot]custody.Amount{},
 		holdings:  map[holdingKey]custody.Holding{},
 		frozen:    map[holdingKey]bool{},

@@ -54,7 +54,7 @@ func firstGiven(moments ...offchain.Moment) offchain.Moment {
 
 func (v *visitor) flag(code offchain.FlagCode, format string, args ...any) {
 	detail := v.current.statement.Name() + ": " + fmt.Sprintf(format, args...)
-	v.flags = append(v.flags, offchain.Flag{Code: code, Detail: detail})
+	v.flags = append(v.flags, offchain.Flag{Code: code, Account: v.current.statement.Account, Detail: detail})
 }
 
 // checkCurrency holds the balances against the account's currency; entries were

@@ -281,7 +281,7 @@ func (p *parser) takeHolding(v values, at offchain.Range) error {
 		}
 	}
 	p.sum = p.sum.Add(h.Quantity.Value)
-	p.flags = append(p.flags, h.Check()...)
+	p.flags = append(p.flags, offchain.About(s.Account, h.Check())...)
 	return p.holding(s, h)
 }
 
@@ -303,7 +303,7 @@ func (l *Layout) subBalances() []string {
 func (p *parser) result() offchain.Result {
 	out := offchain.Result{Format: p.layout.format()}
 	for _, s := range p.securities {
-		p.flags = append(p.flags, s.CheckPage()...)
+		p.flags = append(p.flags, offchain.About(s.Account, s.CheckPage())...)
 		out.Securities = append(out.Securities, *s)
 	}
 	for _, s := range p.banks {

@@ -37,7 +37,7 @@ func Scan(r io.Reader, file string, each Each) (offchain.Result, error) {
 		}
 		m.finish()
 		result.Securities = append(result.Securities, m.statement)
-		result.Flags = append(result.Flags, m.flags...)
+		result.Flags = append(result.Flags, offchain.About(m.statement.Account, m.flags)...)
 		return nil
 	})
 }
@@ -59,7 +59,7 @@ func ReadTransactions(r io.Reader, file string) (offchain.Result, error) {
 		}
 		m.finish()
 		result.Securities = append(result.Securities, m.statement)
-		result.Flags = append(result.Flags, m.flags...)
+		result.Flags = append(result.Flags, offchain.About(m.statement.Account, m.flags)...)
 		return nil
 	})
 }

@@ -40,7 +40,7 @@ func Scan(r io.Reader, file string, each Each) (offchain.Result, error) {
 	case !v.finished:
 		return offchain.Refused(Format, offchain.Fault(file, 0, 0, "no statement", "an element "+root)), nil
 	}
-	return offchain.Result{Format: Format, Flags: v.flags, Securities: []offchain.SecuritiesStatement{v.statement}}, nil
+	return offchain.Result{Format: Format, Flags: offchain.About(v.statement.Account, v.flags), Securities: []offchain.SecuritiesStatement{v.statement}}, nil
 }
 
 // Read reads a message with all its holdings.
