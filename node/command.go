@@ -94,7 +94,7 @@ func (r requests) apply(e custody.Entry) error {
 
 func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 	switch c.(type) {
-	case api.RequestWithdrawal, api.Approve, api.AdjustBreak:
+	case api.RequestWithdrawal, api.RequestWire, api.Approve, api.AdjustBreak:
 		if err := n.loadPolicy(); err != nil {
 			return nil, api.Errorf(api.CodeRefused, "%v", err)
 		}
@@ -112,6 +112,8 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 		return n.expectTransfer(c)
 	case api.RequestWithdrawal:
 		return n.requestWithdrawal(ctx, c)
+	case api.RequestWire:
+		return n.requestWire(c)
 	case api.Approve:
 		return n.approve(ctx, c)
 	case api.ExplainBreak:
@@ -286,6 +288,9 @@ func (n *Node) approve(ctx context.Context, c api.Approve) (decision, error) {
 	return func(f *fold, now time.Time) (string, []custody.Entry, error) {
 		if f.cases.find(c.ID) >= 0 {
 			return n.approveAdjustment(ctx, f, c, now)
+		}
+		if x := f.wires.find(c.ID); x != nil {
+			return n.approveWire(f, x, c, now)
 		}
 		w, ok := f.withdrawals.Find(c.ID)
 		switch {

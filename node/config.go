@@ -46,6 +46,7 @@ type Config struct {
 	Locations []LocationConfig `yaml:"locations"`
 	Inboxes   []InboxConfig    `yaml:"inboxes"`
 	Reserve   ReserveConfig    `yaml:"reserve"`
+	Wires     WiresConfig      `yaml:"wires"`
 	Signing   SigningConfig    `yaml:"signing"`
 }
 
@@ -97,7 +98,8 @@ type InboxConfig struct {
 	Source string `yaml:"source"`
 	Folder string `yaml:"folder"`
 	// Format is bai2, camt.053, mt535 or semt.002; csv or dtc-position, which are read
-	// by a layout; or prices, see offchain/pricefile.
+	// by a layout; pacs.002, what banks answer to payments; or prices, see
+	// offchain/pricefile.
 	Format string `yaml:"format"`
 	// Layout is the file that says where fields stand in a csv or a dtc-position. A
 	// dtc-position without one is read by the neutral layout of offchain/layout.
@@ -185,7 +187,7 @@ func tokenMistyped(id custody.AssetID) bool {
 
 // resolve makes paths in the file relative to the file.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy}
+	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy, &c.Wires.Outbox}
 	for i := range c.Inboxes {
 		paths = append(paths, &c.Inboxes[i].Folder, &c.Inboxes[i].Layout)
 	}
@@ -235,7 +237,7 @@ func (c Config) Check() error {
 	s := c.Signing
 	wrong(s.Members != "" && (s.Identity == "" || s.Policy == ""), "signing: members without identity or policy: expected all three or none")
 	all = append(all, c.checkOffchain()...)
-	all = append(all, c.checkReserve()...)
+	all = append(append(all, c.checkReserve()...), c.checkWires()...)
 	return errors.Join(all...)
 }
 

@@ -53,6 +53,7 @@ type picture struct {
 	alerts       *alert.Set
 	computed     computed
 	reports      reports
+	wires        []payment
 }
 
 // look makes the picture of what the books and the inputs say now.
@@ -64,6 +65,9 @@ func (n *Node) look(now time.Time) (*picture, error) {
 		at: now, finals: maps.Clone(n.finals), inputs: n.locationsHeard(), positions: n.books.Positions(), holdings: f.settle.Holdings(),
 		unauthorized: f.settle.Unauthorized(), locations: f.settle.Locations(), owners: f.settle.Owners(), wallets: f.settle.Wallets(), addresses: f.settle.Addresses(),
 		withdrawals: f.withdrawals.All(),
+	}
+	for _, w := range f.wires.all {
+		p.wires = append(p.wires, *w)
 	}
 	for id := range n.chains {
 		p.inputs[id] = n.inputs[id]

@@ -52,6 +52,9 @@ func (n *Node) openSources(ctx context.Context) error {
 		}
 		n.sources = append(n.sources, &inbox{n: n, config: config, files: in, reader: read})
 	}
+	if n.config.Wires.Outbox != "" {
+		n.sources = append(n.sources, outbox{n})
+	}
 	if n.signers != nil {
 		n.sources = append(n.sources, quorum{n})
 	}

@@ -230,6 +230,15 @@ func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Appro
 		return api.Page[api.Approval]{}, err
 	}
 	items := append(n.withdrawalsWaiting(p), n.adjustmentsWaiting(p)...)
+	for _, w := range p.wires {
+		if w.State == wireRequested {
+			shown := n.wireShown(w)
+			items = append(items, api.Approval{
+				ID: w.ID, Kind: "wire", Hash: shown.Hash, Needed: shown.Needed, Have: shown.Approvals, Since: shown.RequestedAt, Document: shown.Document,
+				Summary: fmt.Sprintf("%s of %s dollars from %s to %s (%s)", shown.Direction, shown.Amount, w.From, w.To, w.Population),
+			})
+		}
+	}
 	return api.Cut(p.headOf(), items, func(a api.Approval) string { return a.ID }, q), nil
 }
 

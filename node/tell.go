@@ -118,7 +118,7 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 			all = append(all, reorgOf(id, reorg))
 		}
 	}
-	all = append(all, n.fold.heard.gaps()...)
+	all = append(append(all, n.fold.heard.gaps()...), n.fold.wires.conditions(p.at)...)
 	for name, in := range p.inputs {
 		if why := in.stale(name, p.at); why != "" {
 			all = append(all, alert.Condition{

@@ -243,9 +243,14 @@ func (p *Policy) checkTime(i Intent, now time.Time) error {
 	return nil
 }
 
-// checkApprovals wants the maker's own signature and those of enough checkers,
-// each over the hash of this very intent, all of different people.
 func (p *Policy) checkApprovals(i Intent, hash [32]byte, approvals []Approval) error {
+	return p.Approved(i.Maker, hash, approvals)
+}
+
+// Approved wants the maker's own signature and those of enough checkers, each over
+// the very hash, all of different people. Its error is [ErrNotApproved] if only
+// signatures are missing.
+func (p *Policy) Approved(maker string, hash [32]byte, approvals []Approval) error {
 	signed := map[string]Person{}
 	for _, a := range approvals {
 		person, ok := p.person(a.Person)
@@ -253,17 +258,16 @@ func (p *Policy) checkApprovals(i Intent, hash [32]byte, approvals []Approval) e
 			return fmt.Errorf("approval by %q, who is not in policy %d", a.Person, p.Version)
 		}
 		if !p.Signed(a.Person, hash, a.Signature) {
-			return fmt.Errorf("signature of %s does not fit the intent's hash %x", a.Person, hash)
+			return fmt.Errorf("signature of %s does not fit the content hash %x", a.Person, hash)
 		}
 		signed[a.Person] = person
 	}
-	maker, ok := signed[i.Maker]
-	if !ok || !maker.Is(Maker) {
-		return fmt.Errorf("%w: maker %q has not signed it, or may not make", ErrNotApproved, i.Maker)
+	if who, ok := signed[maker]; !ok || !who.Is(Maker) {
+		return fmt.Errorf("%w: maker %q has not signed it, or may not make", ErrNotApproved, maker)
 	}
 	checkers := 0
 	for id, person := range signed {
-		if id != i.Maker && person.Is(Checker) {
+		if id != maker && person.Is(Checker) {
 			checkers++
 		}
 	}

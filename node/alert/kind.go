@@ -28,6 +28,7 @@ const (
 	ApprovalWaiting      Kind = "approval.waiting"
 	EarlyWarning         Kind = "netcapital.early_warning"
 	StatusChanged        Kind = "status.changed"
+	WireUnsettled        Kind = "wire.unsettled"
 )
 
 // kindInfo is what is known of a kind: the runbook that says what to do, and the
@@ -55,6 +56,7 @@ var kinds = [...]kindInfo{
 	{ApprovalWaiting, "RB-15", Info},
 	{EarlyWarning, "RB-16", Critical},
 	{StatusChanged, "RB-17", Info},
+	{WireUnsettled, "RB-06", Warning},
 }
 
 // Kinds lists every kind.

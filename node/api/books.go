@@ -155,11 +155,34 @@ type WithdrawalDetail struct {
 
 // Approval is something that waits for people's approval.
 type Approval struct {
-	ID      string     `json:"id"`
-	Kind    string     `json:"kind" example:"withdrawal"`
-	Summary string     `json:"summary"`
-	Hash    string     `json:"hash" doc:"0x-hex; the content hash that is approved"`
-	Needed  int        `json:"needed"`
-	Have    []Approver `json:"have" nullable:"false"`
-	Since   time.Time  `json:"since"`
+	ID      string `json:"id"`
+	Kind    string `json:"kind" example:"withdrawal"`
+	Summary string `json:"summary"`
+	// Document is what the hash is of, where that is a text.
+	Document string     `json:"document,omitempty"`
+	Hash     string     `json:"hash" doc:"0x-hex; the content hash that is approved"`
+	Needed   int        `json:"needed"`
+	Have     []Approver `json:"have" nullable:"false"`
+	Since    time.Time  `json:"since"`
+}
+
+// Wire is a payment instruction into a reserve bank account or out of it.
+type Wire struct {
+	ID          string        `json:"id"`
+	State       string        `json:"state" enum:"requested,released,sent,accepted,rejected,settled"`
+	Population  Population    `json:"population" enum:"customer,pab"`
+	Direction   string        `json:"direction" enum:"deposit,withdrawal"`
+	From        custody.Place `json:"from"`
+	To          custody.Place `json:"to"`
+	Amount      string        `json:"amount" doc:"In dollars"`
+	RequestedBy string        `json:"requested_by"`
+	RequestedAt time.Time     `json:"requested_at"`
+	Reason      string        `json:"reason,omitempty"`
+	// Computation is the stored computation, of the same day, that a withdrawal rests on.
+	Computation string     `json:"computation,omitempty" doc:"The journal's ref of the stored computation, of the same day, that a withdrawal rests on"`
+	Hash        string     `json:"hash" doc:"0x-hex; the content hash that is approved"`
+	Document    string     `json:"document" doc:"The message that leaves: pacs.009.001.08 in head.001.001.03"`
+	Approvals   []Approver `json:"approvals" nullable:"false"`
+	Needed      int        `json:"needed"`
+	Answer      string     `json:"answer,omitempty" doc:"What the bank said last: a status of pacs.002 and its reason"`
 }

@@ -61,6 +61,8 @@ type Requests interface {
 	Submit(ctx context.Context, r Request) (Result, error)
 	Withdrawals(ctx context.Context, q ListQuery) (Page[Withdrawal], error)
 	Withdrawal(ctx context.Context, at AsOf, id string) (WithdrawalDetail, error)
+	// Wires lists payment instructions, the oldest first.
+	Wires(ctx context.Context, q ListQuery) (Page[Wire], error)
 	// Approvals lists what waits for a person's approval.
 	Approvals(ctx context.Context, q ListQuery) (Page[Approval], error)
 }

@@ -45,6 +45,7 @@ type picture struct {
 	Addresses   []api.Address
 	Withdrawals []api.WithdrawalDetail
 	Approvals   []api.Approval
+	WireList    []api.Wire
 }
 
 // done is the fact of a request, kept in the journal.
@@ -259,6 +260,10 @@ func (m *memory) Withdrawal(_ context.Context, _ api.AsOf, id string) (api.Withd
 		}
 	}
 	return api.WithdrawalDetail{}, api.Errorf(api.CodeNotFound, "withdrawal %q", id)
+}
+
+func (m *memory) Wires(_ context.Context, q api.ListQuery) (api.Page[api.Wire], error) {
+	return api.Cut(m.head(), m.picture.WireList, func(w api.Wire) string { return w.ID }, q), nil
 }
 
 func (m *memory) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Approval], error) {

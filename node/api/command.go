@@ -118,6 +118,16 @@ type ArchiveReport struct {
 	Format     string     `json:"format" enum:"json,csv,xlsx,pdf"`
 }
 
+// RequestWire asks for a wire into a reserve bank account or out of it. Nothing leaves
+// before enough people have approved the hash of the message that would.
+type RequestWire struct {
+	Signed
+	From   custody.Place   `json:"from" minLength:"1" maxLength:"200" doc:"A bank account of the firm's"`
+	To     custody.Place   `json:"to" minLength:"1" maxLength:"200" doc:"Another; one of the two is a reserve bank account"`
+	Amount decimal.Decimal `json:"amount" pattern:"^[0-9]{1,16}([.][0-9]{1,2})?$" doc:"In dollars"`
+	Reason string          `json:"reason,omitempty" maxLength:"140"`
+}
+
 // Approve approves a content hash, which the approver has computed from what
 // they saw.
 type Approve struct {
@@ -181,6 +191,7 @@ func (BookAddress) command()       {}
 func (ExpectTransfer) command()    {}
 func (RequestWithdrawal) command() {}
 func (ArchiveReport) command()     {}
+func (RequestWire) command()       {}
 func (Approve) command()           {}
 func (AcknowledgeAlert) command()  {}
 func (ReleaseAlert) command()      {}

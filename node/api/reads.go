@@ -85,6 +85,7 @@ func (s *Server) registerReads(api huma.API) {
 	get(s, api, "/v1/wallets/{id}/addresses", "The addresses of a wallet", s.addresses)
 	getList(s, api, "/v1/withdrawals", "Withdrawals and how far they have come", b.Withdrawals)
 	get(s, api, "/v1/withdrawals/{id}", "A withdrawal with the intent that is approved", s.withdrawal)
+	getList(s, api, "/v1/wires", "Wires into reserve bank accounts and out of them, and how far they have come", b.Wires)
 	getList(s, api, "/v1/approvals", "What waits for approval", b.Approvals)
 	get(s, api, "/v1/alerts", "The open alerts", s.alerts)
 	get(s, api, "/v1/journal", "The entries of the journal", s.journal)

@@ -79,6 +79,7 @@ func (s *Server) registerWrites(api huma.API) {
 	post[ExpectTransfer](s, api, "/v1/transfers/expected", "Say that securities are on their way")
 	post[ArchiveReport](s, api, "/v1/reserve/reports", "Make the report of a reserve computation and archive it; the id is its SHA-256")
 	post[RequestWithdrawal](s, api, "/v1/withdrawals", "Ask for a withdrawal")
+	post[RequestWire](s, api, "/v1/wires", "Ask for a wire into a reserve bank account or out of it")
 	postTo(s, api, "/v1/wallets/", "/addresses", "Assign the next address of a wallet", func(c AssignAddress, id string) Command {
 		c.Wallet = id
 		return c
