@@ -81,11 +81,8 @@ func parseCommand() *cobra.Command {
 			return err
 		}
 		defer f.Close()
-		result, err := read(f, args[1])
+		result, err := printParsed(c.OutOrStdout(), f, args, read)
 		if err != nil {
-			return err
-		}
-		if err := printJSON(c.OutOrStdout(), result); err != nil {
 			return err
 		}
 		if !result.Valid() {
@@ -94,4 +91,20 @@ func parseCommand() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// printParsed reads a file of a format and prints what it says.
+func printParsed(w io.Writer, f *os.File, args []string, read func(io.Reader, string) (offchain.Result, error)) (offchain.Result, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return offchain.Result{}, err
+	}
+	if by := scans[args[0]]; by != nil && info.Mode().IsRegular() && info.Size() >= large {
+		return printLarge(w, f, args[1], by)
+	}
+	result, err := read(f, args[1])
+	if err != nil {
+		return result, err
+	}
+	return result, printJSON(w, result)
 }

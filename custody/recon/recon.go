@@ -41,7 +41,7 @@ type spot struct {
 
 // Compare returns every break, sorted by id. The slices are not changed.
 func Compare(in Inputs) ([]custody.Break, error) {
-	books := map[spot]custody.Amount{}
+	books := make(map[spot]custody.Amount, len(in.Positions))
 	var breaks []custody.Break
 	for _, p := range in.Positions {
 		if between(p.Account.Type) {
