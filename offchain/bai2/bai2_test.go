@@ -3,11 +3,10 @@ package bai2_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -16,6 +15,7 @@ import (
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/bai2"
+	"goodcontrol/offchain/offchaintest"
 )
 
 const corpus = "../../../shared/corpus/bank/bai2"
@@ -135,11 +135,7 @@ func TestGood(t *testing.T) {
 // TestBad changes one thing at a time in a good file and compares the line, and a
 // part of what was got and expected.
 func TestBad(t *testing.T) {
-	for _, row := range []struct {
-		from, to      string
-		line          int64
-		got, expected string
-	}{
+	offchaintest.Bad(t, bai2.Read, good, []offchaintest.Row{
 		{"49,259950,9/", "49,259951,9/", 11, "259951", "account control total 259950"},
 		{"49,259950,9/", "49,259950,8/", 11, "8", "records of the account 9"},
 		{"98,259950,1,11/", "98,259951,1,11/", 12, "259951", "group control total 259950"},
@@ -169,24 +165,7 @@ func TestBad(t *testing.T) {
 		{"03,0001,", "03,,", 3, "no account", "account number"},
 		{"98,", "88,x/\n98,", 12, "88 after 49", "continuation of 03 or 16"},
 		{"WIRE IN", strings.Repeat("W", 5000), 5, "longer line", "4096"},
-	} {
-		text := strings.Replace(good, row.from, row.to, 1)
-		if text == good {
-			t.Fatalf("%q is not in the good file", row.from)
-		}
-		result, err := bai2.Read(strings.NewReader(text), "s.txt")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if result.Valid() {
-			t.Errorf("%q -> %.40q: was read", row.from, row.to)
-			continue
-		}
-		e := result.Errors[0]
-		if e.File != "s.txt" || e.Line != row.line || !strings.Contains(e.Got, row.got) || !strings.Contains(e.Expected, row.expected) {
-			t.Errorf("%q -> %.40q: %v; want line %d, got %q, expected %q", row.from, row.to, e, row.line, row.got, row.expected)
-		}
-	}
+	})
 }
 
 // TestDialects reads what banks do otherwise and say no other for.
@@ -221,66 +200,56 @@ func TestDialects(t *testing.T) {
 }
 
 // TestCutOff cuts the good file off after every byte: no part of it reads.
-func TestCutOff(t *testing.T) {
-	for n := range len(strings.TrimSpace(good)) - 1 { // the last / says nothing
-		result, err := bai2.Read(strings.NewReader(good[:n]), "s.txt")
-		if err != nil || result.Valid() {
-			t.Fatalf("cut off after %d bytes: %v, valid %v", n, err, result.Valid())
-		}
-	}
-}
+func TestCutOff(t *testing.T) { offchaintest.CutOff(t, bai2.Read, good, 1) }
 
 // TestReaderFails tells a failing disk from a bad file.
-func TestReaderFails(t *testing.T) {
-	broken := errors.New("disk on fire")
-	r := io.MultiReader(strings.NewReader(good[:100]), iotest.ErrReader(broken))
-	if _, err := bai2.Read(r, "s.txt"); !errors.Is(err, broken) {
-		t.Errorf("error = %v, want %v", err, broken)
+func TestReaderFails(t *testing.T) { offchaintest.ReaderFails(t, bai2.Read, good) }
+
+// TestSamples compares the errors of the broken samples, word for word.
+func TestSamples(t *testing.T) { offchaintest.Samples(t, "bai2", bai2.Read) }
+
+// FuzzParse feeds the reader anything.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	offchaintest.Seeds(f, filepath.Join(corpus, "*.txt"))
+	f.Fuzz(func(t *testing.T, text []byte) { offchaintest.Fuzz(t, bai2.Read, text) })
+}
+
+// large is a file of so many entries.
+func large(items int) *offchaintest.Large {
+	const amount = 15000
+	total := 100000 + amount*items
+	return &offchaintest.Large{
+		Items: items,
+		Head:  "01,BANK,FIRM,261120,0600,77,,,2/\n02,FIRM,BANK,1,261119,2400,USD,2/\n03,0001,,010,100000,,/\n",
+		Item: func(int) string {
+			return "16,165,15000,V,261120,,REF0000001,CUST1,WIRE IN, WITH COMMA\n88,ORG:=ALICE NOVEMBER DEPOSIT\n"
+		},
+		Tail: fmt.Sprintf("49,%d,%d/\n98,%d,1,%d/\n99,%d,1,%d/\n", total, 2*items+2, total, 2*items+4, total, 2*items+6),
 	}
 }
 
-// FuzzParse feeds the reader anything: no panic, an error with a place or a result,
-// and the same result when the bytes come in parts.
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(good))
-	files, _ := filepath.Glob(filepath.Join(corpus, "*.txt"))
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && len(text) < 1<<14 {
-			f.Add(text)
-		}
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		result, err := bai2.Read(bytes.NewReader(text), "f.txt")
-		if err != nil {
-			t.Fatal(err)
-		}
-		slow, err := bai2.Read(iotest.HalfReader(bytes.NewReader(text)), "f.txt")
-		if err != nil || !reflect.DeepEqual(result, slow) {
-			t.Fatalf("read in parts: %v %+v, whole: %+v", err, slow, result)
-		}
-		if _, err := json.Marshal(result); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range result.Bank {
-			if int64(len(s.Entries)) != s.EntryCount || s.Account == "" {
-				t.Fatalf("statement %+v", s)
-			}
-		}
+// TestMemory reads a large file and sees that what is held does not grow with it.
+func TestMemory(t *testing.T) {
+	offchaintest.Memory(t, large, func(r io.Reader, each func()) (offchain.Result, error) {
+		return bai2.Scan(r, "s.txt", func(*offchain.BankStatement, offchain.BankEntry) error { each(); return nil })
 	})
 }
 
 // BenchmarkParse reads one large file as it comes.
 func BenchmarkParse(b *testing.B) {
 	const entries = 100_000
-	head := good[:strings.Index(good, "16,165")]
-	entry := "16,165,15000,V,261120,,REF0000001,CUST1,WIRE IN, WITH COMMA\n88,ORG:=ALICE NOVEMBER DEPOSIT\n"
-	text := head + strings.Repeat(entry, entries)
+	text, err := io.ReadAll(large(entries))
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		if _, err := bai2.Scan(strings.NewReader(text), "s.txt", func(*offchain.BankStatement, offchain.BankEntry) error { n++; return nil }); err != nil || n != entries {
-			b.Fatal(err, n)
+		result, err := bai2.Scan(bytes.NewReader(text), "s.txt", func(*offchain.BankStatement, offchain.BankEntry) error { n++; return nil })
+		if err != nil || !result.Valid() || n != entries {
+			b.Fatal(err, result.Errors, n)
 		}
 	}
 }

@@ -5,48 +5,28 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/camt"
+	"goodcontrol/offchain/offchaintest"
 )
 
 const benchEntry = `<Ntry><Amt Ccy="USD">2.50</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>2026-11-20</Dt></BookgDt><ValDt><Dt>2026-11-20</Dt></ValDt>` +
 	`<AcctSvcrRef>FNB-%08d</AcctSvcrRef><BkTxCd><Prtry><Cd>NTRF</Cd></Prtry></BkTxCd><NtryDtls><TxDtls><Refs><EndToEndId>E2E-%08d</EndToEndId></Refs>` +
 	`<RmtInf><Ustrd>ACCT/alice November deposit</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>` + "\n"
 
-// large gives a statement of n entries as it is read, without ever holding it.
-type large struct {
-	n, next int
-	rest    string
-}
-
-func newLarge(n int) *large { return &large{n: n, rest: good[:strings.Index(good, "<Ntry>")]} }
-
-// Read gives the next bytes of the statement.
-func (l *large) Read(p []byte) (int, error) {
-	if l.rest == "" {
-		switch l.next++; {
-		case l.next <= l.n:
-			l.rest = fmt.Sprintf(benchEntry, l.next, l.next)
-		case l.next == l.n+1:
-			l.rest = "</Stmt></BkToCstmrStmt></Document>\n"
-		default:
-			return 0, io.EOF
-		}
+// newLarge is a statement of so many entries.
+func newLarge(items int) *offchaintest.Large {
+	return &offchaintest.Large{
+		Items: items, Head: good[:strings.Index(good, "<Ntry>")],
+		Item: func(i int) string { return fmt.Sprintf(benchEntry, i, i) },
+		Tail: "</Stmt></BkToCstmrStmt></Document>\n",
 	}
-	n := copy(p, l.rest)
-	l.rest = l.rest[n:]
-	return n, nil
 }
 
-const (
-	benchEntries = 20000
-	heapMax      = 16 << 20
-)
+const benchEntries = 20000
 
 // document is what a reader would unmarshal a whole camt.053 into.
 type document struct {
@@ -97,28 +77,9 @@ func BenchmarkParse(b *testing.B) {
 	})
 }
 
-// TestMemory reads a large statement and sees that what is held
-// does not grow with it.
+// TestMemory reads a large statement and sees that what is held does not grow with it.
 func TestMemory(t *testing.T) {
-	n := 20_000
-	if os.Getenv("GOODCONTROL_LONG") != "" {
-		n = 1_000_000
-	}
-	var peak uint64
-	count := 0
-	_, err := camt.Scan(camt.Statement, newLarge(n), "s.xml", func(*offchain.BankStatement, offchain.BankEntry) error {
-		if count++; count%10_000 == 0 {
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			peak = max(peak, m.HeapAlloc)
-		}
-		return nil
+	offchaintest.Memory(t, newLarge, func(r io.Reader, each func()) (offchain.Result, error) {
+		return camt.Scan(camt.Statement, r, "s.xml", func(*offchain.BankStatement, offchain.BankEntry) error { each(); return nil })
 	})
-	if err != nil || count != n {
-		t.Fatal(err, count)
-	}
-	if peak > heapMax {
-		t.Errorf("%d bytes were held, expected at most %d", peak, heapMax)
-	}
 }

@@ -3,13 +3,11 @@ package camt_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -20,6 +18,7 @@ import (
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/camt"
+	"goodcontrol/offchain/offchaintest"
 )
 
 // good is a small statement that adds up; each row of TestBad changes one thing.
@@ -37,11 +36,7 @@ const good = `<?xml version="1.0" encoding="UTF-8"?>
 // TestBad changes one thing at a time in a good statement and compares the line,
 // and a part of what was got and expected.
 func TestBad(t *testing.T) {
-	for _, row := range []struct {
-		from, to      string
-		line          int64
-		got, expected string
-	}{
+	offchaintest.Bad(t, camt.ReadStatement, good, []offchaintest.Row{
 		{`>2.50<`, `>2,50<`, 8, "2,50", "decimal point"},
 		{`>2.50<`, `>-2.50<`, 8, "-2.50", "Ntry/Amt to be digits"},
 		{`>2.50<`, `>2.500001<`, 8, "2.500001", "5 of them after"},
@@ -74,35 +69,12 @@ func TestBad(t *testing.T) {
 		{"R1", "\xff\xfe", 8, "bytes ff", "well-formed"},
 		{"R1", strings.Repeat("<x>", 70), 8, "x", "nested at most 64"},
 		{"R1", strings.Repeat("y", 3<<20), 8, "AcctSvcrRef", "at most 1048576 bytes"},
-	} {
-		text := strings.Replace(good, row.from, row.to, 1)
-		if text == good {
-			t.Fatalf("%q is not in the good statement", row.from)
-		}
-		result, err := camt.ReadStatement(strings.NewReader(text), "s.xml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if result.Valid() {
-			t.Errorf("%s -> %.40s: was read", row.from, row.to)
-			continue
-		}
-		e := result.Errors[0]
-		if e.File != "s.xml" || e.Line != row.line || !strings.Contains(e.Got, row.got) || !strings.Contains(e.Expected, row.expected) {
-			t.Errorf("%s -> %.40s: %v; want line %d, got %q, expected %q", row.from, row.to, e, row.line, row.got, row.expected)
-		}
-		if len(result.Bank) > 0 {
-			t.Errorf("%s -> %.40s: a refused file gave statements", row.from, row.to)
-		}
-	}
+	})
 }
 
 // TestFlags lists what reads and does not add up.
 func TestFlags(t *testing.T) {
-	for _, row := range []struct {
-		from, to string
-		want     []offchain.FlagCode
-	}{
+	offchaintest.Flags(t, camt.ReadStatement, good, []offchaintest.Flag{
 		{"", "", nil},
 		{`>2.50<`, `>2.51<`, []offchain.FlagCode{offchain.NotRolling}},
 		{`BOOK`, `PDNG`, []offchain.FlagCode{offchain.NotRolling}},
@@ -115,30 +87,11 @@ func TestFlags(t *testing.T) {
 		{`<Ntry>`, `<TxsSummry><TtlCdtNtries><NbOfNtries>1</NbOfNtries><Sum>2.5</Sum></TtlCdtNtries></TxsSummry><Ntry>`, nil},
 		{`<Ntry>`, `<TxsSummry><TtlDbtNtries><Sum>2.5</Sum></TtlDbtNtries></TxsSummry><Ntry>`, []offchain.FlagCode{offchain.SummaryDiffers}},
 		{`<Ntry>`, `<Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy="USD">9</Amt><CdtDbtInd>CRDT</CdtDbtInd></Bal><Ntry>`, []offchain.FlagCode{offchain.BalanceRepeated}},
-	} {
-		result, err := camt.ReadStatement(strings.NewReader(strings.Replace(good, row.from, row.to, 1)), "s.xml")
-		if err != nil || !result.Valid() {
-			t.Fatalf("%s -> %s: %v %v", row.from, row.to, err, result.Errors)
-		}
-		var got []offchain.FlagCode
-		for _, f := range result.Flags {
-			got = append(got, f.Code)
-		}
-		if !reflect.DeepEqual(got, row.want) {
-			t.Errorf("%s -> %s: flags %v, want %v", row.from, row.to, result.Flags, row.want)
-		}
-	}
+	})
 }
 
-// TestCutOff cuts the good statement off after every byte: no part of it reads.
-func TestCutOff(t *testing.T) {
-	for n := range len(strings.TrimSpace(good)) {
-		result, err := camt.ReadStatement(strings.NewReader(good[:n]), "s.xml")
-		if err != nil || result.Valid() {
-			t.Fatalf("cut off after %d bytes: %v, valid %v", n, err, result.Valid())
-		}
-	}
-}
+// TestCutOff cuts the good file off after every byte: no part of it reads.
+func TestCutOff(t *testing.T) { offchaintest.CutOff(t, camt.ReadStatement, good, 0) }
 
 // TestBytes sees that the bytes of an entry are those of the element.
 func TestBytes(t *testing.T) {
@@ -158,17 +111,10 @@ func TestBytes(t *testing.T) {
 }
 
 // TestReaderFails tells a failing disk from a bad file.
-func TestReaderFails(t *testing.T) {
-	broken := errors.New("disk on fire")
-	r := io.MultiReader(strings.NewReader(good[:300]), iotest.ErrReader(broken))
-	if _, err := camt.ReadStatement(r, "s.xml"); !errors.Is(err, broken) {
-		t.Errorf("error = %v, want %v", err, broken)
-	}
-	_, err := camt.Scan(camt.Statement, strings.NewReader(good), "s.xml", func(*offchain.BankStatement, offchain.BankEntry) error { return broken })
-	if !errors.Is(err, broken) {
-		t.Errorf("error of Each = %v, want %v", err, broken)
-	}
-}
+func TestReaderFails(t *testing.T) { offchaintest.ReaderFails(t, camt.ReadStatement, good) }
+
+// TestSamples compares the errors of the broken samples, word for word.
+func TestSamples(t *testing.T) { offchaintest.Samples(t, "camt.053", camt.ReadStatement) }
 
 // drawText gives text that the format can carry.
 func drawText(t *rapid.T, label string, length int) string {
@@ -327,53 +273,13 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse feeds both readers anything: no panic, an error with a place or a
-// result, and the same result when the bytes come one at a time.
+// FuzzParse feeds both readers anything.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
-	files, _ := filepath.Glob(filepath.Join(corpus, "camt05*", "*.xml"))
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && len(text) < 1<<14 {
-			f.Add(text)
-		}
-	}
+	offchaintest.Seeds(f, filepath.Join(corpus, "camt05*", "*.xml"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, read := range []reader{camt.ReadStatement, camt.ReadReport} {
-			result, err := read(bytes.NewReader(text), "f.xml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			slow, err := read(iotest.HalfReader(bytes.NewReader(text)), "f.xml")
-			if err != nil || !reflect.DeepEqual(result, slow) {
-				t.Fatalf("read in parts: %v %+v, whole: %+v", err, slow, result)
-			}
-			if _, err := json.Marshal(result); err != nil {
-				t.Fatal(err)
-			}
-			checkResult(t, text, result)
+		for _, read := range []offchaintest.Read{camt.ReadStatement, camt.ReadReport} {
+			offchaintest.Fuzz(t, read, text)
 		}
 	})
-}
-
-// checkResult holds what every result has to be.
-func checkResult(t *testing.T, text []byte, result offchain.Result) {
-	if !result.Valid() {
-		if e := result.Errors[0]; e.Expected == "" || e.Byte < 0 || e.Byte > int64(len(text)) {
-			t.Fatalf("error %v of %d bytes", e, len(text))
-		}
-		return
-	}
-	for _, s := range result.Bank {
-		if int64(len(s.Entries)) != s.EntryCount || s.ID == "" || s.Account == "" {
-			t.Fatalf("statement %+v", s)
-		}
-		for _, e := range s.Entries {
-			if e.At.From < 0 || e.At.From >= e.At.To || e.At.To > int64(len(text)) || text[e.At.From] != '<' || text[e.At.To-1] != '>' {
-				t.Fatalf("entry stands at %v of %d bytes", e.At, len(text))
-			}
-			if e.Amount.Value.Sign() < 0 || !e.Amount.Given {
-				t.Fatalf("entry with amount %s", e.Amount)
-			}
-		}
-	}
 }

@@ -82,8 +82,11 @@ func (s *scanner) bang(t *tag) error {
 		s.pass(t, end+len(form.end))
 		return nil
 	}
-	end := min(len(s.buf), s.pos+40)
-	return &syntax{s.pos, string(s.buf[s.pos:end]), "no document type"}
+	got := "<!"
+	if is, err := s.begins("<!DOCTYPE"); err == nil && is {
+		got = "<!DOCTYPE"
+	}
+	return &syntax{s.pos, got, "no document type"}
 }
 
 // begins says whether text stands at the next byte.

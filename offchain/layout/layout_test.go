@@ -1,12 +1,10 @@
 package layout_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -15,6 +13,7 @@ import (
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/layout"
+	"goodcontrol/offchain/offchaintest"
 )
 
 // position is one line of the neutral layout.
@@ -48,11 +47,7 @@ func TestNeutral(t *testing.T) {
 // TestBad changes one thing at a time in a good file and compares the line, and a
 // part of what was got and expected.
 func TestBad(t *testing.T) {
-	for _, row := range []struct {
-		from, to      string
-		line          int64
-		got, expected string
-	}{
+	offchaintest.Bad(t, layout.Neutral().Read, good, []offchaintest.Row{
 		{"POS037833100", "PSO037833100", 2, "PSO037833100", "a record of the layout neutral position file"},
 		{"180000000+", "180000000*", 2, "180000000*", "quantity as at most 18 digits"},
 		{"180000000+", "1800.0000+", 2, "1800.0000+", "without a decimal mark"},
@@ -65,13 +60,7 @@ func TestBad(t *testing.T) {
 		{"APPLE", "\xc4PPLE", 2, "\ufffdPPLE", "UTF-8"},
 		{"30000000          30000000\n", "30000000          30000000xxxxxxxxx\n", 2, "123 characters", "at most 120"},
 		{"APPLE", strings.Repeat("A", 1<<14), 2, "a longer line", "at most 16384 bytes"},
-	} {
-		text := strings.Replace(good, row.from, row.to, 1)
-		if text == good {
-			t.Fatalf("%q is not in the good file", row.from)
-		}
-		wantError(t, layout.Neutral(), row.from+" -> "+row.to, text, row.line, row.got, row.expected)
-	}
+	})
 	lines := strings.SplitAfter(good, "\n")
 	wantError(t, layout.Neutral(), "no trailer", strings.Join(lines[:3], ""), 4, "end of file", "a trailer")
 	wantError(t, layout.Neutral(), "no header", strings.Join(lines[1:], ""), 1, "an item", "after the record of their statement")
@@ -81,28 +70,24 @@ func TestBad(t *testing.T) {
 
 func wantError(t *testing.T, l *layout.Layout, name, text string, line int64, got, expected string) {
 	t.Helper()
-	result, err := l.Read(strings.NewReader(text), "p.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result.Valid() {
-		t.Errorf("%.80s: was read", name)
-		return
-	}
-	e := result.Errors[0]
-	if e.File != "p.txt" || e.Line != line || !strings.Contains(e.Got, got) || !strings.Contains(e.Expected, expected) {
-		t.Errorf("%.80s: %v; want line %d, got %q, expected %q", name, e, line, got, expected)
-	}
+	offchaintest.Refused(t, l.Read, name, text, offchaintest.Row{Line: line, Got: got, Expected: expected})
 }
 
 // TestCutOff cuts the good file off after every byte: no part of it reads.
-func TestCutOff(t *testing.T) {
-	for n := range len(strings.TrimSpace(good)) {
-		result, err := layout.Neutral().Read(strings.NewReader(good[:n]), "p.txt")
-		if err != nil || result.Valid() {
-			t.Fatalf("cut off after %d bytes: %v, valid %v", n, err, result.Valid())
-		}
-	}
+func TestCutOff(t *testing.T) { offchaintest.CutOff(t, layout.Neutral().Read, good, 0) }
+
+// TestSamples compares the errors of the broken samples, word for word.
+func TestSamples(t *testing.T) { offchaintest.Samples(t, layout.Position, layout.Neutral().Read) }
+
+// TestMemory reads a large file and sees that what is held does not grow with it.
+func TestMemory(t *testing.T) {
+	head, tail, _ := strings.Cut(good, "POS")
+	line := "POS" + tail[:strings.Index(tail, "\n")+1]
+	offchaintest.Memory(t, func(items int) *offchaintest.Large {
+		return &offchaintest.Large{Items: items, Head: head, Item: func(int) string { return line }, Tail: fmt.Sprintf("TRL%09d%22d\n", items, 180000000*items)}
+	}, func(r io.Reader, each func()) (offchain.Result, error) {
+		return layout.Neutral().Scan(r, "p.txt", func(*offchain.SecuritiesStatement, offchain.Holding) error { each(); return nil }, nil)
+	})
 }
 
 // TestFlags lists what reads and does not add up.
@@ -294,28 +279,14 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// FuzzRead feeds both forms anything: no panic, an error with a place or a result,
-// and the same result when the bytes come in parts.
+// FuzzRead feeds both forms anything.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("Konto;Stand;Datum;Betrag;Saldo;Ref;Text\nR1;20.11.2026;19.11.2026;1.250,00;11.250,00;A1;x\n"))
 	mapping := load(f, bankMapping)
+	neutral := layout.Neutral()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, l := range []*layout.Layout{layout.Neutral(), mapping} {
-			result, err := l.Read(bytes.NewReader(text), "f.txt")
-			if err != nil {
-				t.Fatal(err)
-			}
-			slow, err := l.Read(iotest.HalfReader(bytes.NewReader(text)), "f.txt")
-			if err != nil || !reflect.DeepEqual(result, slow) {
-				t.Fatalf("read in parts: %v %+v, whole: %+v", err, slow, result)
-			}
-			if _, err := json.Marshal(result); err != nil {
-				t.Fatal(err)
-			}
-			if !result.Valid() && (result.Errors[0].Expected == "" || result.Errors[0].Byte > int64(len(text))) {
-				t.Fatalf("error %v of %d bytes", result.Errors[0], len(text))
-			}
-		}
+		offchaintest.Fuzz(t, neutral.Read, text)
+		offchaintest.Fuzz(t, mapping.Read, text)
 	})
 }

@@ -3,47 +3,27 @@ package mt535_test
 import (
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/mt535"
+	"goodcontrol/offchain/offchaintest"
 )
 
 const (
 	benchHoldings = 20_000
-	heapMax       = 16 << 20
 	benchHolding  = ":16R:FIN\r\n:35B:ISIN US0378331005\r\nAPPLE INC %06d\r\n:93B::AGGR//UNIT/1800,\r\n:93B::AVAI//UNIT/1500,\r\n:93B::NAVL//UNIT/300,\r\n" +
 		":16R:SUBBAL\r\n:93C::PLED//UNIT/NAVL/300,\r\n:16S:SUBBAL\r\n:16S:FIN\r\n"
 )
 
-// large gives a statement of n holdings as it is read, without ever holding it.
-type large struct {
-	n, next int
-	rest    string
-}
-
-func newLarge(n int) *large {
-	return &large{n: n, rest: good[:strings.Index(good, ":16R:FIN")]}
-}
-
-// Read gives the next bytes of the statement.
-func (l *large) Read(p []byte) (int, error) {
-	if l.rest == "" {
-		switch l.next++; {
-		case l.next <= l.n:
-			l.rest = fmt.Sprintf(benchHolding, l.next)
-		case l.next == l.n+1:
-			l.rest = ":16S:SUBSAFE\r\n-}\r\n"
-		default:
-			return 0, io.EOF
-		}
+// newLarge is a statement of so many holdings.
+func newLarge(items int) *offchaintest.Large {
+	return &offchaintest.Large{
+		Items: items, Head: good[:strings.Index(good, ":16R:FIN")],
+		Item: func(i int) string { return fmt.Sprintf(benchHolding, i) },
+		Tail: ":16S:SUBSAFE\r\n-}\r\n",
 	}
-	n := copy(p, l.rest)
-	l.rest = l.rest[n:]
-	return n, nil
 }
 
 // BenchmarkParse reads one large statement as it comes.
@@ -65,25 +45,7 @@ func BenchmarkParse(b *testing.B) {
 
 // TestMemory reads a large statement and sees that what is held does not grow with it.
 func TestMemory(t *testing.T) {
-	n := 50_000
-	if os.Getenv("GOODCONTROL_LONG") != "" {
-		n = 1_000_000
-	}
-	var peak uint64
-	count := 0
-	result, err := mt535.Scan(newLarge(n), "s.txt", func(*offchain.SecuritiesStatement, offchain.Holding) error {
-		if count++; count%10_000 == 0 {
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			peak = max(peak, m.HeapAlloc)
-		}
-		return nil
+	offchaintest.Memory(t, newLarge, func(r io.Reader, each func()) (offchain.Result, error) {
+		return mt535.Scan(r, "s.txt", func(*offchain.SecuritiesStatement, offchain.Holding) error { each(); return nil })
 	})
-	if err != nil || !result.Valid() || count != n {
-		t.Fatal(err, result.Errors, count)
-	}
-	if peak > heapMax {
-		t.Errorf("%d bytes were held, expected at most %d", peak, heapMax)
-	}
 }

@@ -3,12 +3,9 @@ package mt535_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -19,6 +16,7 @@ import (
 
 	"goodcontrol/offchain"
 	"goodcontrol/offchain/mt535"
+	"goodcontrol/offchain/offchaintest"
 )
 
 // good is a small statement that adds up; each row of TestBad changes one thing.
@@ -54,11 +52,7 @@ COMMON STOCK
 // TestBad changes one thing at a time in a good statement and compares the line,
 // and a part of what was got and expected.
 func TestBad(t *testing.T) {
-	for _, row := range []struct {
-		from, to      string
-		line          int64
-		got, expected string
-	}{
+	offchaintest.Bad(t, mt535.Read, good, []offchaintest.Row{
 		{"UNIT/1800,", "UNIT/1800.5", 18, "1800.5", "decimal comma"},
 		{"UNIT/1800,", "UNIT/1800", 18, "1800", "decimal comma always"},
 		{"UNIT/1800,", "UNIT/1.800,", 18, "1.800,", "decimal comma"},
@@ -89,32 +83,12 @@ func TestBad(t *testing.T) {
 		{"COMMON STOCK", strings.Repeat("C", 5000), 16, "longer line", "4096"},
 		{"COMMON STOCK", strings.Repeat("COMMON STOCK\n", 3000), 14, "longer field", "16384"},
 		{"238,90", "238.90", 17, "238.90", "comma"},
-	} {
-		text := strings.Replace(good, row.from, row.to, 1)
-		if text == good {
-			t.Fatalf("%q is not in the good statement", row.from)
-		}
-		result, err := mt535.Read(strings.NewReader(text), "s.txt")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if result.Valid() {
-			t.Errorf("%q -> %.40q: was read", row.from, row.to)
-			continue
-		}
-		e := result.Errors[0]
-		if e.File != "s.txt" || e.Line != row.line || !strings.Contains(e.Got, row.got) || !strings.Contains(e.Expected, row.expected) {
-			t.Errorf("%q -> %.40q: %v; want line %d, got %q, expected %q", row.from, row.to, e, row.line, row.got, row.expected)
-		}
-	}
+	})
 }
 
 // TestFlags lists what reads and does not add up.
 func TestFlags(t *testing.T) {
-	for _, row := range []struct {
-		from, to string
-		want     []offchain.FlagCode
-	}{
+	offchaintest.Flags(t, mt535.Read, good, []offchaintest.Flag{
 		{"", "", nil},
 		{"\n", "\r\n", nil},
 		{"US0378331005", "US0378331006", []offchain.FlagCode{offchain.CheckDigit}},
@@ -127,27 +101,7 @@ func TestFlags(t *testing.T) {
 		{"{1:", "\ufeff{1:", nil},
 		{"APPLE", "\xc4PPLE", []offchain.FlagCode{offchain.NotUTF8}},
 		{"ACTI//Y", "ACTI//N", []offchain.FlagCode{offchain.ActivityDiffers}},
-	} {
-		result, err := mt535.Read(strings.NewReader(strings.ReplaceAll(good, row.from, row.to)), "s.txt")
-		if row.from == "" {
-			result, err = mt535.Read(strings.NewReader(good), "s.txt")
-		}
-		if err != nil || !result.Valid() {
-			t.Fatalf("%q -> %q: %v %v", row.from, row.to, err, result.Errors)
-		}
-		var got []offchain.FlagCode
-		for _, f := range result.Flags {
-			got = append(got, f.Code)
-		}
-		if !reflect.DeepEqual(got, row.want) {
-			t.Errorf("%q -> %q: flags %v, want %v", row.from, row.to, result.Flags, row.want)
-		}
-		for _, h := range result.Securities[0].Holdings {
-			if h.ISIN == "US0378331006" && h.CUSIP != "" {
-				t.Errorf("%q -> %q: the wrong ISIN gave CUSIP %s", row.from, row.to, h.CUSIP)
-			}
-		}
-	}
+	})
 }
 
 // TestGood reads every field of the good statement, twice in one file.
@@ -177,25 +131,15 @@ func TestGood(t *testing.T) {
 
 // TestCutOff cuts the good statement off after every byte: no part of it reads.
 func TestCutOff(t *testing.T) {
-	whole := strings.Index(good, "-}") + len("-}")
-	for n := range whole {
-		result, err := mt535.Read(strings.NewReader(good[:n]), "s.txt")
-		if err != nil || result.Valid() {
-			t.Fatalf("cut off after %d bytes: %v, valid %v", n, err, result.Valid())
-		}
-	}
+	whole := good[:strings.Index(good, "-}")+len("-}")]
+	offchaintest.CutOff(t, mt535.Read, whole, 0)
 }
 
-// TestReaderFails tells a failing disk from a bad file, wherever it fails.
-func TestReaderFails(t *testing.T) {
-	broken := errors.New("disk on fire")
-	for n := range len(good) {
-		r := io.MultiReader(strings.NewReader(good[:n]), iotest.ErrReader(broken))
-		if _, err := mt535.Read(r, "s.txt"); !errors.Is(err, broken) {
-			t.Fatalf("after %d bytes: error = %v, want %v", n, err, broken)
-		}
-	}
-}
+// TestReaderFails tells a failing disk from a bad file.
+func TestReaderFails(t *testing.T) { offchaintest.ReaderFails(t, mt535.Read, good) }
+
+// TestSamples compares the errors of the broken samples, word for word.
+func TestSamples(t *testing.T) { offchaintest.Samples(t, "mt535", mt535.Read) }
 
 // TestTimes lists the forms of the statement's date.
 func TestTimes(t *testing.T) {
@@ -354,50 +298,18 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse feeds both readers anything: no panic, an error with a place or a
-// result, and the same result when the bytes come in parts.
+// FuzzParse feeds both readers anything.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
-	files, _ := filepath.Glob(filepath.Join(corpus, "mt53?", "*.txt"))
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && len(text) < 1<<14 {
-			f.Add(text)
-		}
-	}
+	offchaintest.Seeds(f, filepath.Join(corpus, "mt53?", "*.txt"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, read := range []reader{mt535.Read, mt535.ReadTransactions} {
-			result, err := read(bytes.NewReader(text), "f.txt")
-			if err != nil {
-				t.Fatal(err)
+		offchaintest.Fuzz(t, mt535.ReadTransactions, text)
+		for _, s := range offchaintest.Fuzz(t, mt535.Read, text).Securities {
+			for _, h := range s.Holdings {
+				if !bytes.HasPrefix(text[h.At.From:h.At.To], []byte(":16R:FIN")) {
+					t.Fatalf("holding %+v", h)
+				}
 			}
-			slow, err := read(iotest.HalfReader(bytes.NewReader(text)), "f.txt")
-			if err != nil || !reflect.DeepEqual(result, slow) {
-				t.Fatalf("read in parts: %v %+v, whole: %+v", err, slow, result)
-			}
-			if _, err := json.Marshal(result); err != nil {
-				t.Fatal(err)
-			}
-			checkResult(t, text, result)
 		}
 	})
-}
-
-// checkResult holds what every result has to be.
-func checkResult(t *testing.T, text []byte, result offchain.Result) {
-	if !result.Valid() {
-		if e := result.Errors[0]; e.Expected == "" || e.Byte < 0 || e.Byte > int64(len(text)) {
-			t.Fatalf("error %v of %d bytes", e, len(text))
-		}
-		return
-	}
-	for _, s := range result.Securities {
-		if s.ID == "" || s.Account == "" || !s.AsOf.Given() {
-			t.Fatalf("statement %+v", s)
-		}
-		for _, h := range s.Holdings {
-			if !h.Quantity.Given || !bytes.HasPrefix(text[h.At.From:h.At.To], []byte(":16R:FIN")) {
-				t.Fatalf("holding %+v", h)
-			}
-		}
-	}
 }

@@ -1,13 +1,9 @@
 package semt_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -15,6 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"goodcontrol/offchain"
+	"goodcontrol/offchain/offchaintest"
 	"goodcontrol/offchain/semt"
 )
 
@@ -137,11 +134,7 @@ func TestGood(t *testing.T) {
 // TestBad changes one thing at a time in a good statement and compares the line,
 // and a part of what was got and expected.
 func TestBad(t *testing.T) {
-	for _, row := range []struct {
-		from, to      string
-		line          int64
-		got, expected string
-	}{
+	offchaintest.Bad(t, semt.Read, good, []offchaintest.Row{
 		{"<Unit>100<", "<Unit>100,5<", 6, "100,5", "decimal point"},
 		{"<Unit>100<", "<Unit>-100<", 6, "-100", "digits"},
 		{"<Unit>100</Unit>", "<Unit>1</Unit><Unit>100</Unit>", 6, "100", "once"},
@@ -158,24 +151,7 @@ func TestBad(t *testing.T) {
 		{"semt.002.001.11", "semt.003.001.11", 2, "semt.003", "semt.002.001.03 or later"},
 		{"SctiesBalCtdyRpt", "SctiesBalAcctgRpt", 8, "SctiesBalAcctgRpt", "well-formed"},
 		{"</Document>\n", "", 8, "unexpected EOF", "well-formed"},
-	} {
-		text := strings.Replace(good, row.from, row.to, 1)
-		if text == good {
-			t.Fatalf("%q is not in the good statement", row.from)
-		}
-		result, err := semt.Read(strings.NewReader(text), "s.xml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if result.Valid() {
-			t.Errorf("%s -> %s: was read", row.from, row.to)
-			continue
-		}
-		e := result.Errors[0]
-		if e.File != "s.xml" || e.Line != row.line || !strings.Contains(e.Got, row.got) || !strings.Contains(e.Expected, row.expected) {
-			t.Errorf("%s -> %s: %v; want line %d, got %q, expected %q", row.from, row.to, e, row.line, row.got, row.expected)
-		}
-	}
+	})
 }
 
 // TestFlags lists what reads and does not add up.
@@ -198,42 +174,14 @@ func TestFlags(t *testing.T) {
 }
 
 // TestReaderFails tells a failing disk from a bad file.
-func TestReaderFails(t *testing.T) {
-	broken := errors.New("disk on fire")
-	r := io.MultiReader(strings.NewReader(good[:300]), iotest.ErrReader(broken))
-	if _, err := semt.Read(r, "s.xml"); !errors.Is(err, broken) {
-		t.Errorf("error = %v, want %v", err, broken)
-	}
-}
+func TestReaderFails(t *testing.T) { offchaintest.ReaderFails(t, semt.Read, good) }
 
-// FuzzParse feeds the reader anything: no panic, an error with a place or a result,
-// and the same result when the bytes come in parts.
+// TestSamples compares the errors of the broken samples, word for word.
+func TestSamples(t *testing.T) { offchaintest.Samples(t, "semt.002", semt.Read) }
+
+// FuzzParse feeds the reader anything.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
-	files, _ := filepath.Glob(filepath.Join(corpus, "*.xml"))
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && len(text) < 1<<14 {
-			f.Add(text)
-		}
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		result, err := semt.Read(bytes.NewReader(text), "f.xml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		slow, err := semt.Read(iotest.HalfReader(bytes.NewReader(text)), "f.xml")
-		if err != nil || !reflect.DeepEqual(result, slow) {
-			t.Fatalf("read in parts: %v %+v, whole: %+v", err, slow, result)
-		}
-		if _, err := json.Marshal(result); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range result.Securities {
-			for _, h := range s.Holdings {
-				if !h.Quantity.Given || h.At.To > int64(len(text)) {
-					t.Fatalf("holding %+v", h)
-				}
-			}
-		}
-	})
+	offchaintest.Seeds(f, filepath.Join(corpus, "*.xml"))
+	f.Fuzz(func(t *testing.T, text []byte) { offchaintest.Fuzz(t, semt.Read, text) })
 }
