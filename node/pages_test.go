@@ -2,9 +2,12 @@ package node_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"goodcontrol/custody"
 	"goodcontrol/node"
 	"goodcontrol/node/api"
+	"goodcontrol/testnet/books"
 )
 
 // drop puts a file into an inbox and does not wait for what becomes of it.
@@ -133,6 +137,63 @@ func TestCorrectedStatement(t *testing.T) {
 	w.start()
 	w.followed()
 	w.holds(forClient("bob"), string(custody.USD), "108.00", "0.00")
+}
+
+// TestBooksInFaults has the bank and the depository write what real ones do: pages in
+// the wrong order, a version that is corrected, one that does not add up.
+func TestBooksInFaults(t *testing.T) {
+	w := opened(t)
+	out := func(box string) []string {
+		files, err := filepath.Glob(w.path("out", box, "*"))
+		w.ok(err)
+		return files
+	}
+	w.ok(w.bank.Credit(operating, decimal.NewFromInt(100), "ACCT/bob", "E1"))
+	w.ok(w.bank.Credit(operating, decimal.NewFromInt(7), "ACCT/bob", "E2"))
+	for _, fault := range []books.Fault{books.InPages, books.Corrected, books.Wrong} {
+		before := len(out("bank"))
+		w.bank.Fault(fault)
+		w.statement(operating)
+		for _, path := range out("bank") {
+			content, err := os.ReadFile(path)
+			w.ok(err)
+			w.drop("bank", filepath.Base(path), content)
+		}
+		if n := len(out("bank")) - before; n != map[books.Fault]int{books.InPages: 2, books.Corrected: 2, books.Wrong: 1}[fault] {
+			t.Fatalf("fault %d: %d files", fault, n)
+		}
+		if fault == books.Wrong {
+			w.status(api.UnknownStatus, operating+": file", "not_rolling")
+			w.deliver(w.statement(operating))
+		}
+		w.status(api.Compliant)
+		w.ok(w.bank.Credit(operating, decimal.NewFromInt(1), "ACCT/bob", "E3"))
+	}
+	w.holds(forClient("bob"), string(custody.USD), "109.00", "0.00")
+}
+
+// TestTakenInTwice: a file that the journal has and that was not put away when the
+// node stopped is put away, and counts once.
+func TestTakenInTwice(t *testing.T) {
+	w := opened(t)
+	w.ok(w.bank.Credit(operating, decimal.NewFromInt(100), "ACCT/bob", "E1"))
+	path := w.statement(operating)
+	content, err := os.ReadFile(path)
+	w.ok(err)
+	w.deliver(path)
+	positions, entries := w.settledOnly()
+	w.stop()
+	hash := fmt.Sprintf("%x", sha256.Sum256(content))
+	w.ok(os.Rename(w.path("inbox", "bank", "archive", hash), w.path("inbox", "bank", "claimed", hash)))
+	w.start()
+	w.followed()
+	if where := w.decided("bank", filepath.Base(path), content); where != "archive" {
+		t.Fatalf("it went to %s", where)
+	}
+	if after, n := w.settledOnly(); !reflect.DeepEqual(positions, after) || n != entries {
+		t.Errorf("%d entries and positions %v\nwere %d and %v", n, after, entries, positions)
+	}
+	w.status(api.Compliant)
 }
 
 // TestMissingNumber: a number that is left out is an alert until its statement comes.

@@ -3,6 +3,7 @@ package books
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -209,15 +210,45 @@ func (b *Bank) WriteStatement(number string) (string, error) {
 		Closing:  offchain.Exactly(a.balance),
 		Entries:  a.entries[from:],
 	}
-	var content bytes.Buffer
-	if err := camt.Write(&content, s.ID, now, s); err != nil {
-		return "", fmt.Errorf("bank %s: %w", b.name, err)
-	}
-	path, err := b.desk.write("camt053-"+s.ID, ".xml", content.Bytes())
+	path, err := b.writeAs(s)
 	if err != nil {
 		return "", fmt.Errorf("bank %s: %w", b.name, err)
 	}
 	a.statement++
 	a.stated, a.entries = a.balance, nil
 	return path, nil
+}
+
+// writeAs writes a statement with the fault that was asked for.
+func (b *Bank) writeAs(s offchain.BankStatement) (string, error) {
+	switch {
+	case b.desk.takes(InPages):
+		half := len(s.Entries) / 2
+		first, second := s, s
+		first.Entries, first.LastPage, first.Closing = s.Entries[:half], offchain.No, offchain.Number{}
+		second.Entries, second.Page, second.Opening = s.Entries[half:], 2, offchain.Number{}
+		if _, err := b.write(second, "-page2"); err != nil {
+			return "", err
+		}
+		return b.write(first, "-page1")
+	case b.desk.takes(Wrong):
+		s.Closing = offchain.Exactly(s.Closing.Value.Add(decimal.NewFromInt(1)))
+	case len(s.Entries) > 0 && b.desk.takes(Corrected):
+		wrong := s
+		wrong.Entries = slices.Clone(s.Entries)
+		wrong.Entries[0].Amount = offchain.Exactly(s.Entries[0].Amount.Value.Add(decimal.NewFromInt(1)))
+		wrong.Closing = offchain.Exactly(s.Closing.Value.Add(wrong.Entries[0].Signed().Sub(s.Entries[0].Signed())))
+		if _, err := b.write(wrong, "-first"); err != nil {
+			return "", err
+		}
+	}
+	return b.write(s, "")
+}
+
+func (b *Bank) write(s offchain.BankStatement, ending string) (string, error) {
+	var content bytes.Buffer
+	if err := camt.Write(&content, s.ID, s.Created.Time, s); err != nil {
+		return "", err
+	}
+	return b.desk.write("camt053-"+s.ID+ending, ".xml", content.Bytes())
 }

@@ -25,6 +25,13 @@ const (
 	Duplicate
 	// SkipPage writes the second of two pages and never the first.
 	SkipPage
+	// InPages writes two pages, the second one first.
+	InPages
+	// Wrong gives a closing balance, or a quantity, that is not that of the books.
+	Wrong
+	// Corrected writes a version in which the first entry is a dollar more, and then
+	// the right one under the same number. A depository writes the right one alone.
+	Corrected
 )
 
 // desk writes the files of one institution.
@@ -39,6 +46,15 @@ func (d *desk) page(n int) (from int, number offchain.Ordinal) {
 		return (n + 1) / 2, 2
 	}
 	return 0, 1
+}
+
+// takes says whether the next file has a fault that is made above, and then ends it.
+func (d *desk) takes(f Fault) bool {
+	if d.next != f {
+		return false
+	}
+	d.next = NoFault
+	return true
 }
 
 // write puts a file into the inbox folder, with the fault that was asked for.

@@ -259,6 +259,8 @@ func TestFaults(t *testing.T) {
 		{books.Truncate, 1, 0, false},
 		{books.Duplicate, 0, 1, false},
 		{books.SkipPage, 0, 0, true},
+		{books.InPages, 0, 0, true},
+		{books.Wrong, 0, 0, true},
 	} {
 		bankDir, dtcDir := t.TempDir(), t.TempDir()
 		bank := books.NewBank("FNB", bankDir, clock())

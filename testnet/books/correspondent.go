@@ -27,9 +27,8 @@ const (
 	Late
 	// Reject answers that it is not made.
 	Reject
-	// Wrong pays it to the wrong account of the receiving bank, one that its customer
-	// does not know of.
-	Wrong
+	// WrongAccount pays it to the receiving bank and to no account of its customer.
+	WrongAccount
 	// PayTwice credits the receiver twice.
 	PayTwice
 	// Partial credits half of it, and keeps the other half.
@@ -151,7 +150,7 @@ func (c *Correspondent) pay(t pacs.Transfer, conduct Conduct) error {
 		return fmt.Errorf("bank %s or %s is no member", t.From.Bank, t.To.Bank)
 	case from != to && c.nostro[t.From.Bank].LessThan(amount):
 		return fmt.Errorf("bank %s has not enough here", t.From.Bank)
-	case conduct != Wrong && !to.has(t.To.Account):
+	case conduct != WrongAccount && !to.has(t.To.Account):
 		return fmt.Errorf("no account %s", t.To.Account)
 	}
 	if err := from.Debit(t.From.Account, amount, t.Text, t.EndToEnd); err != nil {
@@ -162,7 +161,7 @@ func (c *Correspondent) pay(t pacs.Transfer, conduct Conduct) error {
 		c.nostro[t.To.Bank] = c.nostro[t.To.Bank].Add(amount)
 	}
 	switch conduct {
-	case Wrong:
+	case WrongAccount:
 		return nil // it lies at the bank, on no account of the customer's
 	case Partial:
 		return to.Credit(t.To.Account, amount.Div(decimal.NewFromInt(2)).Truncate(2), t.Text, t.EndToEnd)

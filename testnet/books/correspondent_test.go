@@ -42,7 +42,7 @@ func TestCorrespondent(t *testing.T) {
 		{books.Pay, 2500, "75.00", "25.00", "975.00", "ACSC"},
 		{books.Late, 2500, "100.00", "0.00", "1000.00", ""},
 		{books.Reject, 2500, "100.00", "0.00", "1000.00", "RJCT"},
-		{books.Wrong, 2500, "75.00", "0.00", "975.00", "ACSC"},
+		{books.WrongAccount, 2500, "75.00", "0.00", "975.00", "ACSC"},
 		{books.PayTwice, 2500, "75.00", "50.00", "975.00", "ACSC"},
 		{books.Partial, 2501, "74.99", "12.50", "974.99", "ACSC"},
 		{books.Pay, 10001, "100.00", "0.00", "1000.00", "RJCT"}, // more than there is

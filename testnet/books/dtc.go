@@ -179,17 +179,40 @@ func (d *DTC) WriteStatement() (string, error) {
 		Activity: offchain.Said(len(held) > 0),
 		Holdings: held[from:],
 	}
-	var content bytes.Buffer
-	head := mt535.Header{Sender: depositoryBIC, Receiver: participantBIC}
-	if err := mt535.Write(&content, head, s); err != nil {
-		return "", fmt.Errorf("participant %s: %w", d.participant, err)
-	}
-	path, err := d.desk.write("mt535-"+strings.ToLower(s.ID), ".txt", content.Bytes())
+	path, err := d.writeAs(s)
 	if err != nil {
 		return "", fmt.Errorf("participant %s: %w", d.participant, err)
 	}
 	d.statement++
 	return path, nil
+}
+
+// writeAs writes a statement with the fault that was asked for.
+func (d *DTC) writeAs(s offchain.SecuritiesStatement) (string, error) {
+	switch {
+	case d.desk.takes(InPages):
+		half := len(s.Holdings) / 2
+		first, second := s, s
+		first.Holdings, first.LastPage = s.Holdings[:half], offchain.No
+		second.Holdings, second.Page, second.ID = s.Holdings[half:], 2, s.ID+"B" // each page has a reference of its own
+		if _, err := d.write(second, "-page2"); err != nil {
+			return "", err
+		}
+		return d.write(first, "-page1")
+	case len(s.Holdings) > 0 && d.desk.takes(Wrong):
+		h := &s.Holdings[0]
+		h.Quantity = offchain.Exactly(h.Quantity.Value.Add(decimal.NewFromInt(1)))
+	case d.desk.takes(Corrected):
+	}
+	return d.write(s, "")
+}
+
+func (d *DTC) write(s offchain.SecuritiesStatement, ending string) (string, error) {
+	var content bytes.Buffer
+	if err := mt535.Write(&content, mt535.Header{Sender: depositoryBIC, Receiver: participantBIC}, s); err != nil {
+		return "", err
+	}
+	return d.desk.write("mt535-"+strings.ToLower(s.ID)+ending, ".txt", content.Bytes())
 }
 
 func (p *position) holding(total decimal.Decimal) offchain.Holding {
