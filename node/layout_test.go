@@ -51,7 +51,9 @@ var layout = map[string]row{
 	"node/api":    {"custody node/alert", "the API declares what it needs of a broker; node gives it"},
 	"node/api/*":  {"custody node/api node/alert", "the reference client speaks the wire forms only"},
 	"node/clef":   {"custody custody/wallet", "go-ethereum's signer API speaks of transactions and decides nothing"},
-	"node/web":    {"custody node/alert node/api", "a page shows the wire forms, and knows nothing that the API does not say"},
+	"node/web":    {"custody node/alert node/api node/runbook", "a page shows the wire forms, and knows nothing that the API does not say"},
+
+	"node/runbook": {"node/alert", "instructions tell, and ask nothing"},
 
 	"testnet":           {"custody chainwatch offchain", "the world is made of outside things"},
 	"testnet/books":     {"custody offchain offchain/*", "banks and depositories write files as the real ones do"},

@@ -41,6 +41,8 @@ type picture struct {
 	inputs    map[string]input
 	finals    map[string]chainwatch.BlockID
 	halted    error
+	missed    int // what sweeps found that the increments had missed
+	quorum    parties
 
 	positions    []custody.Position
 	holdings     []custody.Holding
@@ -92,6 +94,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	findings.Statements, findings.Controls, findings.ControlKnown = p.statements, p.control, err == nil
 	findings.Unknown = append(findings.Unknown, contradictions(p.breaks)...)
 	p.verdict = reserve.Judge(findings)
+	p.missed, p.quorum = len(n.missed), n.quorum
 	return p, nil
 }
 

@@ -65,6 +65,7 @@ type Node struct {
 	swept  time.Time // when everything was last compared
 	missed []string  // what sweeps found that the increments had missed
 
+	metrics *metrics
 	picture atomic.Pointer[picture]
 	grown   broadcast // wakes those who wait for the journal to grow
 	loops   sync.WaitGroup

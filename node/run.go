@@ -33,7 +33,7 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	n := &Node{
-		config: config, signers: o.Signers, log: o.Log, now: o.Now,
+		metrics: newMetrics(), config: config, signers: o.Signers, log: o.Log, now: o.Now,
 		readings: make(chan reading, queued), chains: map[string]*chain{}, inputs: map[string]input{}, reorgs: map[string]chainwatch.Reorg{}, finals: map[string]chainwatch.BlockID{},
 	}
 	if n.now == nil {

@@ -32,9 +32,11 @@ func (n *Node) serve() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var server *api.Server
+	streams := func() api.StreamStats { return server.Streams() }
 	o := api.Options{
-		Log: n.journalID(), Version: Version, Logger: n.log,
-		Pages: map[string]http.Handler{"/": web.Handler(n, n.log), "POST /v1/clef": tools},
+		Log: n.journalID(), Version: Version, Logger: n.log, Observe: n.metrics.answered,
+		Pages: map[string]http.Handler{"/": web.Handler(n, n.log), "POST /v1/clef": tools, "GET /metrics": n.metrics.handler(n, streams)},
 	}
 	if n.config.API.Asks() {
 		desk, err := access.New(n.config.API, n.now)
@@ -46,7 +48,8 @@ func (n *Node) serve() (*api.Server, error) {
 	if o.Hosts, err = n.config.API.Names(); err != nil {
 		return nil, err
 	}
-	return api.New(n, o)
+	server, err = api.New(n, o)
+	return server, err
 }
 
 // readLog is the file in which every read by an auditor stands, a line of JSON each.

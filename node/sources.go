@@ -53,6 +53,8 @@ const queued = 64
 
 // put queues a reading and waits until it is in the journal.
 func (n *Node) put(ctx context.Context, r reading) error {
+	began := time.Now()
+	defer func() { n.metrics.readings.Observe(time.Since(began).Seconds()) }()
 	done := make(chan error, 1)
 	r.done = done
 	select {

@@ -79,6 +79,8 @@ func root() *cobra.Command {
 		Use: "custodyctl", Short: "operate and audit a Goodcontrol custody broker node",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	return group(c, demoCommand(), statusCommand(), tailCommand(), tokenCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
+	reachFlags(c)
+	return group(c, breaksCommand(), doctorCommand(), runbookCommand(), noiseCommand(), observeCommand(),
+		demoCommand(), statusCommand(), tailCommand(), tokenCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
 		explainCommand(), diffCommand(), reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand(), keysCommand())
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/spf13/cobra"
 
 	"goodcontrol/node/api"
@@ -42,7 +43,7 @@ func ask(ctx context.Context, url, path string) (io.ReadCloser, error) {
 
 // answered sends a request and gives the body of a good answer.
 func answered(r *http.Request) (io.ReadCloser, error) {
-	response, err := http.DefaultClient.Do(r)
+	response, err := reachOf(r.Context()).do(r)
 	if err != nil {
 		return nil, &answer{exitUnknown, err.Error()}
 	}
@@ -178,7 +179,10 @@ func tailCommand() *cobra.Command {
 	from := c.Flags().String("from", "snapshot", "snapshot, now, or the cursor of the last event that was dealt with")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		f := &client.Follower{
-			Dialer:       client.Dialer{URL: strings.Replace(strings.TrimRight(*url, "/"), "http", "ws", 1) + "/v1/stream"},
+			Dialer: client.Dialer{
+				URL:    strings.Replace(strings.TrimRight(*url, "/"), "http", "ws", 1) + "/v1/stream",
+				Header: reachOf(c.Context()).header, WebSocket: &websocket.Dialer{HandshakeTimeout: 10 * time.Second, TLSClientConfig: reachOf(c.Context()).secure},
+			},
 			Subscription: client.Subscription{Channel: api.Channel(*channel), From: *from},
 			Failed:       func(err error) { fmt.Fprintln(c.ErrOrStderr(), "custodyctl: connecting again:", err) },
 		}

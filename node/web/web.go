@@ -53,7 +53,7 @@ type site struct {
 // Handler serves the dashboard at the root of its host. Errors that a person is
 // not told go to the log.
 func Handler(s Source, log *slog.Logger) http.Handler {
-	w := &site{source: s, log: log, templates: parse("overview", "reserve", "positions", "breaks", "alerts", "wallets", "wallet", "error")}
+	w := &site{source: s, log: log, templates: parse("overview", "reserve", "positions", "breaks", "alerts", "wallets", "wallet", "runbooks", "runbook", "examples", "error")}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, assets, "assets/style.css")
@@ -65,6 +65,9 @@ func Handler(s Source, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /alerts", w.show("alerts", "Alerts", w.alerts))
 	mux.HandleFunc("GET /wallets", w.show("wallets", "Wallets", w.wallets))
 	mux.HandleFunc("GET /wallets/{id}", w.show("wallet", "Wallet", w.wallet))
+	mux.HandleFunc("GET /runbooks", w.show("runbooks", "Runbooks", w.runbooks))
+	mux.HandleFunc("GET /runbooks/{id}", w.show("runbook", "Runbook", w.runbook))
+	mux.HandleFunc("GET /examples", w.show("examples", "Examples", w.examples))
 	mux.HandleFunc("GET /", w.show("error", "", func(_ context.Context, r *http.Request) (any, error) {
 		return nil, api.Errorf(api.CodeNotFound, "there is no page %s", r.URL.Path)
 	}))
