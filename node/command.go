@@ -116,6 +116,8 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 		return n.requestWire(c)
 	case api.Approve:
 		return n.approve(ctx, c)
+	case api.ReplayWebhook:
+		return n.replayWebhook(c)
 	case api.ExplainBreak:
 		return n.explainBreak(c), nil
 	case api.EscalateBreak:

@@ -18,6 +18,7 @@ import (
 	"goodcontrol/custody"
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/access"
+	"goodcontrol/node/webhook"
 	"goodcontrol/offchain/layout"
 	"goodcontrol/reserve"
 )
@@ -48,6 +49,8 @@ type Config struct {
 	Reserve   ReserveConfig    `yaml:"reserve"`
 	Wires     WiresConfig      `yaml:"wires"`
 	Signing   SigningConfig    `yaml:"signing"`
+	// Webhooks are other people's servers that events are sent to.
+	Webhooks []webhook.Config `yaml:"webhooks"`
 }
 
 // AssetConfig lists an asset.
@@ -188,6 +191,9 @@ func tokenMistyped(id custody.AssetID) bool {
 // resolve makes paths in the file relative to the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy, &c.Wires.Outbox}
+	for i := range c.Webhooks {
+		paths = append(paths, &c.Webhooks[i].Secret)
+	}
 	for i := range c.Inboxes {
 		paths = append(paths, &c.Inboxes[i].Folder, &c.Inboxes[i].Layout)
 	}
@@ -211,6 +217,13 @@ func (c Config) Check() error {
 	wrong(!onLoopback(c.Listen) && !c.API.Remote(), "listen: %q, expected an address of loopback such as 127.0.0.1:8443, or api: with a certificate and people", c.Listen)
 	if err := c.API.Check(); err != nil {
 		all = append(all, err)
+	}
+	for i, h := range c.Webhooks {
+		twice := slices.ContainsFunc(c.Webhooks[:i], func(other webhook.Config) bool { return other.ID == h.ID })
+		wrong(twice, "webhooks: %s stands twice", h.ID)
+		if err := h.Check(); err != nil {
+			all = append(all, err)
+		}
 	}
 	assets, err := c.assets()
 	if err != nil {

@@ -53,6 +53,7 @@ var layout = map[string]row{
 	"node/clef":   {"custody custody/wallet", "go-ethereum's signer API speaks of transactions and decides nothing"},
 	"node/web":    {"custody node/alert node/api node/runbook", "a page shows the wire forms, and knows nothing that the API does not say"},
 
+	"node/webhook": {"node/api", "what is sent are the wire forms, and sending must not be able to act"},
 	"node/runbook": {"node/alert", "instructions tell, and ask nothing"},
 
 	"testnet":           {"custody chainwatch offchain", "the world is made of outside things"},

@@ -81,6 +81,8 @@ var (
 	descNeeded     = desc("signing_parties_needed", "Signing parties that must sign.")
 	descConns      = desc("stream_connections", "Open streams.")
 	descSent       = desc("stream_events_total", "Events sent on streams.")
+	descHook       = desc("webhook_failing", "1 while a webhook is not taken.", "hook")
+	descDead       = desc("webhook_dead_letters", "Events that a webhook was given up for.", "hook")
 	descLagged     = desc("stream_lagged_total", "Clients that were told that they lag.")
 )
 
@@ -183,6 +185,11 @@ func (c *collector) collectInputs(g gauges, p *picture) {
 		}
 		g.set(descInputMax, in.maxAge.Seconds(), name)
 		g.set(descInputStale, flag(in.stale(name, now) != ""), name)
+	}
+	for _, h := range c.n.hooks {
+		s := h.Status()
+		g.set(descHook, flag(!s.FailingSince.IsZero()), s.ID)
+		g.set(descDead, float64(s.DeadLetters), s.ID)
 	}
 	for chain, block := range p.finals {
 		g.set(descFinal, float64(block.Number), chain)

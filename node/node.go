@@ -31,6 +31,7 @@ import (
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/alert"
 	"goodcontrol/node/store"
+	"goodcontrol/node/webhook"
 	"goodcontrol/reserve"
 )
 
@@ -66,6 +67,7 @@ type Node struct {
 	missed []string  // what sweeps found that the increments had missed
 
 	metrics *metrics
+	hooks   []*webhook.Hook
 	picture atomic.Pointer[picture]
 	grown   broadcast // wakes those who wait for the journal to grow
 	loops   sync.WaitGroup

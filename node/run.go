@@ -69,6 +69,9 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if err := n.openSources(ctx); err != nil {
 		return nil, err
 	}
+	if err := n.openHooks(); err != nil {
+		return nil, err
+	}
 	n.recall()
 	return n, nil
 }
@@ -165,6 +168,7 @@ func (n *Node) Run(ctx context.Context, listener net.Listener) error {
 			}
 		})
 	}
+	n.runHooks(ctx)
 	server, err := n.serve()
 	if err != nil {
 		return err

@@ -142,6 +142,8 @@ func mayDo(c Command) []Role {
 	switch c.(type) {
 	case OpenOwner, OpenWallet, AssignAddress, BookAddress, ExpectTransfer:
 		return []Role{RoleOperator, RoleMaker}
+	case ReplayWebhook:
+		return []Role{RoleOperator}
 	case ExplainBreak:
 		return []Role{RoleOperator, RoleMaker, RoleCCO}
 	case EscalateBreak:

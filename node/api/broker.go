@@ -19,6 +19,7 @@ type Broker interface {
 	Requests
 	Tail
 	Archive
+	Webhooks
 }
 
 // Overview is what a person looks at first.

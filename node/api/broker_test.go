@@ -270,6 +270,10 @@ func (m *memory) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.App
 	return api.Cut(m.head(), m.picture.Approvals, func(a api.Approval) string { return a.ID }, q), nil
 }
 
+func (m *memory) Webhooks(_ context.Context, q api.ListQuery) (api.Page[api.Webhook], error) {
+	return api.Cut(m.head(), []api.Webhook{}, func(w api.Webhook) string { return w.ID }, q), nil
+}
+
 func (m *memory) Submit(_ context.Context, r api.Request) (api.Result, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

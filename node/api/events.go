@@ -98,19 +98,14 @@ func (s *Server) events(ctx context.Context, in *EventQuery) (EventPage, error) 
 			return EventPage{}, fmt.Errorf("reading the journal after %d: %w", at, err)
 		}
 		for _, e := range entries {
-			f, err := frameOf(s.stream.log, Channel(in.Channel), e)
+			v, err := EventOf(s.stream.log, Channel(in.Channel), filter, e)
 			if err != nil {
 				return EventPage{}, err
 			}
-			at = e.Seq
-			if f == nil || !filter.wants(f) {
+			if at = e.Seq; v == nil {
 				continue
 			}
-			var v Event
-			if err := json.Unmarshal(append([]byte{'{'}, f.rest...), &v); err != nil {
-				return EventPage{}, fmt.Errorf("entry %d: %w", e.Seq, err)
-			}
-			if page.Items = append(page.Items, v); len(page.Items) == in.Limit {
+			if page.Items = append(page.Items, *v); len(page.Items) == in.Limit {
 				break
 			}
 		}

@@ -1,7 +1,4 @@
 package api
 
-// Cursors are opaque to callers; tests see both ways.
-var (
-	Cursor      = cursor
-	ParseCursor = parseCursor
-)
+// Cursor is opaque to callers; tests make them too.
+var Cursor = cursor

@@ -88,6 +88,7 @@ func (s *Server) registerReads(api huma.API) {
 	getList(s, api, "/v1/wires", "Wires into reserve bank accounts and out of them, and how far they have come", b.Wires)
 	getList(s, api, "/v1/approvals", "What waits for approval", b.Approvals)
 	get(s, api, "/v1/alerts", "The open alerts", s.alerts)
+	getList(s, api, "/v1/webhooks", "The webhooks, and how far each has come", b.Webhooks)
 	get(s, api, "/v1/journal", "The entries of the journal", s.journal)
 }
 

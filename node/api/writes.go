@@ -104,6 +104,10 @@ func (s *Server) registerWrites(api huma.API) {
 		c.ID = id
 		return c
 	})
+	postTo(s, api, "/v1/webhooks/", "/replay", "Send the events after a cursor to a webhook again", func(c ReplayWebhook, id string) Command {
+		c.ID = id
+		return c
+	})
 	postTo(s, api, "/v1/alerts/", "/release", "Release a latched alert", func(c ReleaseAlert, id string) Command {
 		c.ID = id
 		return c
