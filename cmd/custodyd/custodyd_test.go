@@ -244,7 +244,8 @@ func start(t *testing.T, config string) *daemon {
 
 // TestKill kills the daemon again and again while deposits, reorganisations and bank
 // files come in. What it acknowledged is there after each time, and in the end the
-// books are what the chain and the bank say.
+// books are what the chain and the bank say, and a client that followed the alerts all
+// the while was told each of them once.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	chain, err := testnet.NewChain(testnet.ChainConfig{Seed: 3, Prefund: []string{"alice"}, Now: time.Now, GenesisTime: time.Now().Add(-time.Minute)})
@@ -266,10 +267,14 @@ func TestKill(t *testing.T) {
 	must(t, bank.Open(account, "USD", decimal.Zero))
 
 	r := rand.New(rand.NewPCG(5, 5))
+	var alerts *witness
 	for round := range 4 {
 		d := start(t, path)
 		acknowledged := fmt.Sprintf("c%d", round)
 		post(t, url+"/v1/owners", acknowledged, `{"by":"olga","id":"`+acknowledged+`","kind":"customer","name":"C"}`)
+		if round == 0 {
+			alerts = follow(t, url)
+		}
 		load(t, chain, bank, ours, r, 15+r.IntN(15))
 		must(t, d.Process.Kill())
 		if err := d.Wait(); err == nil {
@@ -288,6 +293,8 @@ func TestKill(t *testing.T) {
 		"at:bank.operating:bank:" + account:             bank.Balance(account).StringFixed(2),
 	}
 	waitFor(t, url, want)
+	alerts.caughtUp(t, url)
+	alerts.stop()
 	must(t, d.Process.Signal(syscall.SIGTERM))
 	_ = d.Wait() // the test binary does not catch the signal as main does
 
@@ -305,6 +312,7 @@ func TestKill(t *testing.T) {
 	}
 	b, err := ledger.Open(t.Context(), s, ledger.Options{Now: time.Now})
 	must(t, err)
+	alerts.check(t, b)
 	for round := range 4 {
 		if _, found, err := b.EntryByRef(t.Context(), custody.Ref(fmt.Sprintf("owner/c%d", round))); err != nil || !found {
 			t.Errorf("what was acknowledged before kill %d is gone (%v)", round, err)
