@@ -59,26 +59,37 @@ type plain struct {
 }
 
 func newPlain(b *testing.B) speaker {
-	s := newSpoken(b).(*spoken)
-	ws := s.connect(b)
-	s.say()
+	p, end := plainServer(b)
+	b.Cleanup(end)
+	return p
+}
+
+// plainServer serves the bytes of one event of the stream.
+func plainServer(tb testing.TB) (p *plain, end func()) {
+	tb.Helper()
+	m := newMemory()
+	ws := dial(tb, serve(tb, m, api.StreamOptions{}))
+	next(tb, ws, api.TypeHello)
+	say(tb, ws, `{"op":"subscribe","channel":"journal","from":"now"}`)
+	next(tb, ws, api.TypeSubscribed)
+	m.post(note(1))
 	_, text, err := ws.ReadMessage()
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	p := &plain{text: text, joined: make(chan struct{})}
+	p = &plain{text: text, joined: make(chan struct{}, 1<<14)}
 	server := httptest.NewServer(p)
-	b.Cleanup(func() {
+	p.address = server.Listener.Addr().String()
+	return p, func() {
 		server.CloseClientConnections()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, out := range p.out {
 			close(out)
 		}
+		p.out = nil
 		server.Close()
-	})
-	p.address = server.Listener.Addr().String()
-	return p
+	}
 }
 
 func (p *plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -110,6 +121,8 @@ func (p *plain) connect(b *testing.B) *websocket.Conn {
 }
 
 func (p *plain) say() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, out := range p.out {
 		out <- p.text
 	}
