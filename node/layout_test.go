@@ -54,6 +54,7 @@ var layout = map[string]row{
 	"node/web":    {"custody node/alert node/api node/runbook", "a page shows the wire forms, and knows nothing that the API does not say"},
 
 	"node/webhook": {"node/api", "what is sent are the wire forms, and sending must not be able to act"},
+	"node/redact":  {"", "what is left out of the log must not depend on who logs it"},
 	"node/runbook": {"node/alert", "instructions tell, and ask nothing"},
 
 	"testnet":           {"custody chainwatch offchain", "the world is made of outside things"},

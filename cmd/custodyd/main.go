@@ -16,6 +16,7 @@ import (
 	_ "time/tzdata" // deadlines are told by the clock of New York, on any machine
 
 	"goodcontrol/node"
+	"goodcontrol/node/redact"
 )
 
 // Exit codes, as every command of the project has them.
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, errs io.Writer) int {
 		fmt.Fprintln(errs, "custodyd: the configuration is sound")
 		return exitDone
 	}
-	if err := serve(ctx, config, slog.New(slog.NewJSONHandler(errs, nil))); err != nil {
+	if err := serve(ctx, config, slog.New(slog.NewJSONHandler(errs, &slog.HandlerOptions{ReplaceAttr: redact.Attr}))); err != nil {
 		fmt.Fprintln(errs, "custodyd:", err)
 		return exitNo
 	}
