@@ -88,6 +88,9 @@ var openPaths = []string{"/livez", "/readyz"}
 // clientPaths begin what a client may read. Everything else is not its own.
 var clientPaths = []string{"/v1/positions", "/v1/wallets", "/v1/withdrawals", "/v1/openapi.json"}
 
+// makerPath is of the external signer API, whose requests are withdrawals.
+const makerPath = "/v1/clef"
+
 // ticketPaths take a ticket instead of a credential.
 var ticketPaths = []string{"/v1/stream", "/v1/events"}
 
@@ -103,6 +106,9 @@ func (s *Server) admit(r *http.Request) (*http.Request, *Problem) {
 		if !own || r.Method != http.MethodGet && r.Method != http.MethodHead {
 			return nil, newProblem(CodeForbidden, fmt.Sprintf("%s reads its own positions, wallets and withdrawals, not %s %s", p.Name, r.Method, r.URL.Path))
 		}
+	}
+	if writes := r.Method != http.MethodGet && r.Method != http.MethodHead; writes && strings.HasPrefix(r.URL.Path, makerPath) && !p.Has(RoleMaker) {
+		return nil, newProblem(CodeForbidden, fmt.Sprintf("%s has the roles %q, expected %q: what is signed there moves property", p.Name, p.Roles, RoleMaker))
 	}
 	if slices.Contains(p.Roles, RoleAuditor) && s.readLog != nil {
 		q := r.URL.Query()

@@ -50,7 +50,7 @@ func bearer(name string) http.Header {
 func TestRoles(t *testing.T) {
 	m := full(t)
 	var reads []api.ReadRecord
-	s, err := api.New(m, api.Options{Log: journalID, Version: "test", Auth: staff, ReadLog: func(r api.ReadRecord) error {
+	s, err := api.New(m, api.Options{Log: journalID, Version: "test", Auth: staff, Pages: map[string]http.Handler{"POST /v1/clef": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}, ReadLog: func(r api.ReadRecord) error {
 		if strings.Contains(r.Path, "control") {
 			return errors.New("disk full")
 		}
@@ -78,6 +78,7 @@ func TestRoles(t *testing.T) {
 		{"POST", "/v1/alerts/a/ack", `{"by":"%s"}`, "mia carl cora olga"},
 		{"POST", "/v1/alerts/a/release", `{"by":"%s","note":"done"}`, "carl cora olga"},
 		{"POST", "/v1/alerts/a/ack", `{"by":"somebody else"}`, ""},
+		{"POST", "/v1/clef", `{}`, "mia"},
 		{"POST", "/v1/stream/tickets", "", "mia carl cora olga audra robot"},
 	}
 	for n, r := range rows {
