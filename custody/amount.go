@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"math/bits"
@@ -33,6 +34,18 @@ func AmountFromBig(n *big.Int) (Amount, error) {
 	}
 	return a, nil
 }
+
+// AmountFromBytes reads the 16 bytes that Append writes.
+func AmountFromBytes(b [16]byte) (Amount, error) {
+	a := Amount{hi: int64(be64(b[:8])), lo: be64(b[8:])}
+	if a == (Amount{hi: -1 << 63}) {
+		return Amount{}, errLowest
+	}
+	return a, nil
+}
+
+// errLowest refuses the one number of 128 bits that has no negative.
+var errLowest = errors.New("amount is -2^127, expected at least -(2^127-1)")
 
 // ParseAmount reads a decimal integer, with an optional leading minus.
 func ParseAmount(s string) (Amount, error) {

@@ -213,7 +213,7 @@ func (d *decoder) leg() Leg {
 func (d *decoder) amount() Amount {
 	a := Amount{hi: int64(d.uint64()), lo: d.uint64()}
 	if a == (Amount{hi: -1 << 63}) {
-		d.fail("amount is -2^127, expected at least -(2^127-1)")
+		d.fail("%s", errLowest)
 	}
 	return a
 }

@@ -1,6 +1,9 @@
 package custody
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Position is what the books say of one account and asset.
 type Position struct {
@@ -8,6 +11,21 @@ type Position struct {
 	Asset   AssetID `json:"asset"`
 	Settled Amount  `json:"settled"`
 	Pending Amount  `json:"pending"`
+}
+
+// Add adds a leg of the position's account and asset. A sum that does not fit an
+// Amount is an error, and changes nothing.
+func (p *Position) Add(l Leg) error {
+	sum := &p.Settled
+	if l.Layer == Pending {
+		sum = &p.Pending
+	}
+	after, ok := sum.Add(l.Amount)
+	if !ok {
+		return fmt.Errorf("%s: adding %s %s overflows", p.Account, l.Amount, p.Asset)
+	}
+	*sum = after
+	return nil
 }
 
 // Holding is what the outside says is at one place.

@@ -193,6 +193,7 @@ func (d *draft) publish(head Head, grown *tree) {
 	v.recorded = head.Time.UnixNano()
 	v.head = head
 	v.sizes = append(v.sizes, head.Size)
+	v.times = append(v.times, v.recorded)
 }
 
 // cursor is a source's newest cursor, in the draft or before it.

@@ -50,7 +50,7 @@ func (f *Fold) Begin(n int) error {
 func (f *Fold) Apply(n int) error {
 	d := f.view.draft(nil)
 	for _, b := range f.blocks[f.next : f.next+n] {
-		if err := d.fold(context.Background(), b, len(b.entries)); err != nil {
+		if err := d.fold(context.Background(), b, len(b.entries), nil); err != nil {
 			return err
 		}
 		if d.digest(f.view.head.State) != b.State {

@@ -2,10 +2,7 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"goodcontrol/custody"
 )
@@ -28,21 +25,6 @@ func (b *Books) TrialBalance() ([]Total, error) { return b.live.TrialBalance() }
 
 // Cursor is how far the source has been read, and whether anything was.
 func (b *Books) Cursor(source string) ([]byte, bool) { return b.live.Cursor(source) }
-
-// AsOfSeq is the books as they were after the entry with the given number, by
-// replay of the journal: what was known then.
-func (b *Books) AsOfSeq(ctx context.Context, seq uint64) (*View, error) {
-	if newest := b.live.Seq(); seq > newest {
-		return nil, fmt.Errorf("books as of entry %d: the newest is %d", seq, newest)
-	}
-	return viewUntil(ctx, b.journal, func(n uint64, _ time.Time) bool { return n <= seq })
-}
-
-// AsOfTime is the books as they were at a moment, by replay of the journal: with
-// every entry recorded at or before it, and no other.
-func (b *Books) AsOfTime(ctx context.Context, at time.Time) (*View, error) {
-	return viewUntil(ctx, b.journal, func(_ uint64, recorded time.Time) bool { return !recorded.After(at) })
-}
 
 // Entries calls fn with each entry behind the given number, in order, up to the
 // newest block in the journal, until fn returns an error, which it then returns
@@ -114,36 +96,4 @@ func (v *View) entry(ctx context.Context, seq uint64) (custody.Entry, error) {
 func (v *View) blockOf(seq uint64) uint64 {
 	i, _ := slices.BinarySearch(v.sizes, seq)
 	return uint64(i) + 1
-}
-
-// mark says that entry seq was the first to speak of a chain's block, or of one
-// beyond it.
-type mark struct{ block, seq uint64 }
-
-// see notes how far the chain has been seen that an entry speaks of, which is the
-// draft's newest.
-func (d *draft) see(e *custody.Entry) {
-	chain, block := e.Evidence.Chain, e.Evidence.Block
-	if chain == "" || block <= d.seen(chain).block {
-		return
-	}
-	marks, ok := d.chains[chain]
-	if !ok {
-		chain = strings.Clone(chain)
-	}
-	d.chains[chain] = append(marks, mark{block, d.seq})
-}
-
-// seen is the last mark of a chain, in the draft or before.
-func (d *draft) seen(chain string) mark {
-	view := d.view
-	for ; d != nil; d = d.below {
-		if marks := d.chains[chain]; len(marks) > 0 {
-			return marks[len(marks)-1]
-		}
-	}
-	if marks := view.chains[chain]; len(marks) > 0 {
-		return marks[len(marks)-1]
-	}
-	return mark{}
 }

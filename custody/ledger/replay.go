@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"goodcontrol/custody"
 )
 
 // Replay folds the whole journal and holds each block against the fold: the chain
@@ -17,20 +18,25 @@ func Replay(ctx context.Context, j Journal) (*View, error) {
 	if err := v.catchUp(ctx, j); err != nil {
 		return nil, fmt.Errorf("replaying the journal: %w", err)
 	}
+	return v, v.complete(ctx, j)
+}
+
+// complete makes sure that the view ends where the journal does.
+func (v *View) complete(ctx context.Context, j Journal) error {
 	head, err := j.Head(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("head of the journal: %w", err)
+		return fmt.Errorf("head of the journal: %w", err)
 	}
 	if head != v.head {
-		return nil, fmt.Errorf("replaying the journal ended at %s, its head is %s", v.head, head)
+		return fmt.Errorf("replaying the journal ended at %s, its head is %s", v.head, head)
 	}
-	return v, nil
+	return nil
 }
 
 // catchUp folds the blocks behind the view's head.
 func (v *View) catchUp(ctx context.Context, j Journal) error {
 	d := v.draft(nil)
-	return verified(ctx, j, v.head.Number+1, func(p *verifiedBlock) error { return v.follow(ctx, d, p) })
+	return verified(ctx, j, v.head.Number+1, func(b *verifiedBlock) error { return v.follow(ctx, d, b, nil) })
 }
 
 // verifiedBlock is a block of which everything is known to be right that can be
@@ -110,13 +116,14 @@ func verified(ctx context.Context, j Journal, from uint64, fn func(*verifiedBloc
 	return <-failed
 }
 
-// follow folds the next block, in a draft that is used again and again.
-func (v *View) follow(ctx context.Context, d *draft, b *verifiedBlock) error {
+// follow folds the next block, in a draft that is used again and again. After each
+// entry it calls each, if there is one.
+func (v *View) follow(ctx context.Context, d *draft, b *verifiedBlock, each func(*custody.Entry)) error {
 	if err := v.head.Check(b.Block); err != nil {
 		return err
 	}
 	grown := v.tree
-	if err := d.fold(ctx, b, len(b.entries)); err != nil {
+	if err := d.fold(ctx, b, len(b.entries), each); err != nil {
 		return err
 	}
 	for _, leaf := range b.leaves {
@@ -137,7 +144,7 @@ func (v *View) follow(ctx context.Context, d *draft, b *verifiedBlock) error {
 }
 
 // fold begins the draft anew with the block's cursors and its first n entries.
-func (d *draft) fold(ctx context.Context, b *verifiedBlock, n int) error {
+func (d *draft) fold(ctx context.Context, b *verifiedBlock, n int, each func(*custody.Entry)) error {
 	d.begin(nil)
 	d.body = b.Body
 	for _, c := range b.cursors {
@@ -147,35 +154,12 @@ func (d *draft) fold(ctx context.Context, b *verifiedBlock, n int) error {
 		if err := d.apply(ctx, &b.entries[i], b.starts[i]); err != nil {
 			return fmt.Errorf("block %d: %w", b.Number, err)
 		}
+		if each != nil {
+			each(&b.entries[i])
+		}
 	}
 	return nil
 }
 
 // errEnough ends a reading that has what it wanted.
 var errEnough = errors.New("enough")
-
-// viewUntil folds the journal up to the last entry that is wanted, given its number
-// and when it was recorded. Blocks are verified as in Replay, but for the last if
-// only a part of it is wanted.
-func viewUntil(ctx context.Context, j Journal, wanted func(seq uint64, recorded time.Time) bool) (*View, error) {
-	v := newView(j)
-	d := v.draft(nil)
-	err := verified(ctx, j, 1, func(b *verifiedBlock) error {
-		if wanted(b.Size, b.Time) { // which are those of its last entry, if it has any
-			return v.follow(ctx, d, b)
-		}
-		n := 0
-		for n < len(b.entries) && wanted(b.entries[n].Seq, b.entries[n].Recorded) {
-			n++
-		}
-		if err := d.fold(ctx, b, n); err != nil {
-			return err
-		}
-		d.merge()
-		return errEnough
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, fmt.Errorf("replaying the journal: %w", err)
-	}
-	return v, nil
-}

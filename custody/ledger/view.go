@@ -28,6 +28,7 @@ type View struct {
 	pending   map[uint64]waiting // by number
 	cursors   map[string][]byte
 	sizes     []uint64          // by block, from the first: entries up to and with it
+	times     []int64           // by block: when its last entry was recorded
 	chains    map[string][]mark // how far each chain had been seen
 	tree      tree
 	head      Head

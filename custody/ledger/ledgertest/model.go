@@ -172,6 +172,9 @@ func Model(t *testing.T, journal Maker) {
 		m := &machine{r: r, t: t, clock: Clock(), reopen: reopen, want: naive{
 			positions: map[string]*big.Int{}, cursors: map[string]string{},
 		}}
+		if rapid.Bool().Draw(r, "caches") {
+			m.caches = Caches{Snapshots{}, &History{}}
+		}
 		m.open(j)
 		for range rapid.IntRange(1, 12).Draw(r, "steps") {
 			if rapid.IntRange(0, 5).Draw(r, "restart") == 0 {
@@ -190,11 +193,13 @@ type machine struct {
 	clock  func() time.Time
 	books  *ledger.Books
 	reopen func() ledger.Journal
+	caches Caches
+	shadow *ledger.Shadow
 	want   naive
 }
 
 func (m *machine) open(j ledger.Journal) {
-	books, err := ledger.Open(context.Background(), j, ledger.Options{Now: m.now})
+	books, err := ledger.Open(context.Background(), j, ledger.Options{Now: m.now, Snapshots: m.caches.Snapshots, History: m.caches.History})
 	if err != nil {
 		m.r.Fatal(err)
 	}
@@ -203,7 +208,10 @@ func (m *machine) open(j ledger.Journal) {
 			m.r.Fatalf("reopened at %s, expected %s", got, want)
 		}
 	}
-	m.books = books
+	if err := books.Origin().Refused; err != nil {
+		m.r.Fatal(err)
+	}
+	m.books, m.shadow = books, ledger.NewShadow(books, 3)
 }
 
 // now is a clock that sometimes goes back.
@@ -258,7 +266,7 @@ func (m *machine) entry(batch []custody.Entry) custody.Entry {
 		return m.resolution(e)
 	}
 	e := Deposit(custody.Ref(fmt.Sprint("ref ", rapid.IntRange(0, 60).Draw(m.r, "ref"))), "", "", 0)
-	e.Legs = nil
+	e.Legs, e.Effective = nil, day(rapid.IntRange(1, 3).Draw(m.r, "effective"))
 	for range rapid.IntRange(1, 3).Draw(m.r, "pairs") {
 		e.Legs = append(e.Legs, m.pair(pick == 8)...)
 	}
@@ -340,6 +348,11 @@ func (m *machine) compare() {
 			m.r.Fatalf("cursor of %s is %q, expected %q", source, value, want)
 		}
 	}
+	if rapid.IntRange(0, 2).Draw(m.r, "shadow") == 0 {
+		if err := m.shadow.Follow(context.Background()); err != nil || m.shadow.Head() != m.books.Head() {
+			m.r.Fatalf("the shadow is at %s, the books are at %s: %v", m.shadow.Head(), m.books.Head(), err)
+		}
+	}
 	m.compareEntries()
 }
 
@@ -371,4 +384,45 @@ func (m *machine) compareEntries() {
 	if err := past.differ(view.Positions()); err != nil {
 		m.r.Fatalf("as of entry %d: %v", after, err)
 	}
+	for _, p := range m.books.Positions() {
+		one, err := m.books.PositionAsOf(ctx, p.Account, p.Asset, uint64(after))
+		if then := view.Position(p.Account, p.Asset); err != nil || one != then {
+			m.r.Fatalf("%s as of entry %d is %v, %v, expected %v", p.Account, after, one, err, then)
+		}
+	}
+	m.compareEffective(uint64(after))
+}
+
+// compareEffective asks what was so at some moment, with what was known after an
+// entry.
+func (m *machine) compareEffective(known uint64) {
+	at := day(rapid.IntRange(0, 3).Draw(m.r, "day"))
+	view, err := m.books.AsOfEffective(context.Background(), known, at)
+	if err != nil {
+		if m.want.overflows() {
+			return // sums in another order
+		}
+		m.r.Fatal(err)
+	}
+	past := naive{positions: map[string]*big.Int{}}
+	for _, e := range m.want.entries[:known] {
+		if !e.Effective.After(at) {
+			for _, l := range e.Legs {
+				addTo(past.positions, place(l.Account, l.Asset, l.Layer), l.Amount.Big())
+			}
+		}
+	}
+	if err := past.differ(view.Positions()); err != nil {
+		m.r.Fatalf("effective %s as of entry %d: %v", at, known, err)
+	}
+}
+
+// day is one of the days on which entries take effect.
+func day(n int) time.Time { return time.Date(2025, 12, 28+n, 0, 0, 0, 0, time.UTC) }
+
+// overflows says whether there are amounts that may not add up.
+func (n naive) overflows() bool {
+	return slices.ContainsFunc(n.entries, func(e custody.Entry) bool {
+		return slices.ContainsFunc(e.Legs, func(l custody.Leg) bool { return l.Amount.Big().BitLen() > 110 })
+	})
 }
