@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"goodcontrol/custody"
+	"goodcontrol/custody/ledger"
 	"goodcontrol/node/api"
 )
 
@@ -17,26 +18,90 @@ type moment struct {
 	at  time.Time
 }
 
-// replay folds the journal up to what was known at a moment: for a block, everything
-// before the first entry that rests on a later block of that chain. What holds now is
-// made again as well: the fold of the node itself belongs to the goroutine that writes.
+// known is the sequence or the time that a question is about which is not about now.
+// A block of a chain stands for the last entry before the journal spoke of a later
+// one.
+func (n *Node) known(at api.AsOf) (api.AsOf, error) {
+	head := n.books.Head()
+	switch {
+	case at.Chain != "" && n.chains[at.Chain] == nil:
+		return at, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the chain is not watched", at)
+	case at.Chain != "" && n.chains[at.Chain].follower.Health().Head.Number < at.Block:
+		return at, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the chain has been followed to block %d", at, n.chains[at.Chain].follower.Health().Head.Number)
+	case at.Chain != "":
+		seq := n.books.SeqAtBlock(at.Chain, at.Block)
+		if seq == 0 {
+			return at, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal was empty", at)
+		}
+		return api.AsOf{Seq: seq}, nil
+	case at.Seq > head.Size:
+		return at, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal ends at %d", at, head.Size)
+	case at.Time.After(n.now()):
+		return at, api.Errorf(api.CodeAsOfUnavailable, "as_of %s has not come yet", at)
+	}
+	return at, nil
+}
+
+// positionsAsOf asks the journal for positions of the past: as known then, and if
+// the question names a time of effect, as they were then as far as was known. One
+// position is looked up; for more the journal is folded.
+func (n *Node) positionsAsOf(ctx context.Context, q api.PositionQuery) ([]custody.Position, api.Head, error) {
+	at, head := q.At, n.books.Head()
+	if at.Now() {
+		at.Seq = head.Size
+	}
+	at, err := n.known(at)
+	if err != nil {
+		return nil, api.Head{}, err
+	}
+	seq := at.Seq
+	if !at.Time.IsZero() {
+		if seq, err = n.books.SeqAtTime(ctx, at.Time); err != nil {
+			return nil, api.Head{}, err
+		}
+	}
+	said := api.Head{AsOf: at.Time, Seq: seq}
+	if seq > 0 && said.AsOf.IsZero() {
+		newest, err := n.books.Entry(ctx, seq)
+		if err != nil {
+			return nil, api.Head{}, err
+		}
+		said.AsOf = newest.Recorded
+	}
+	account, unreadable := custody.ParseAccount(q.Account)
+	var view *ledger.View
+	switch {
+	case !q.Effective.IsZero():
+		view, err = n.books.AsOfEffective(ctx, seq, q.Effective)
+		said.AsOf = q.Effective
+	case q.Asset != "" && q.Account != "" && unreadable == nil:
+		p, err := n.books.PositionAsOf(ctx, account, q.Asset, seq)
+		if err != nil || p.Settled.IsZero() && p.Pending.IsZero() {
+			return nil, said, err
+		}
+		return []custody.Position{p}, said, nil
+	default:
+		view, err = n.books.AsOfSeq(ctx, seq)
+	}
+	if err != nil {
+		return nil, api.Head{}, api.Errorf(api.CodeAsOfUnavailable, "%v", err)
+	}
+	return view.Positions(), said, nil
+}
+
+// replay folds the journal up to what was known at a moment. What holds now is made
+// again as well: the fold of the node itself belongs to the goroutine that writes.
 func (n *Node) replay(ctx context.Context, at api.AsOf) (*fold, moment, error) {
 	m := moment{at: at.Time}
-	switch p := n.picture.Load(); {
-	case at.Now():
+	if p := n.picture.Load(); at.Now() {
 		at.Seq, m.at = p.head.Size, p.at
-	case at.Chain != "" && n.chains[at.Chain] == nil:
-		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the chain is not watched", at)
-	case at.Chain != "" && n.chains[at.Chain].follower.Health().Head.Number < at.Block:
-		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the chain has been followed to block %d", at, n.chains[at.Chain].follower.Health().Head.Number)
-	case at.Seq > p.head.Size:
-		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: the journal ends at %d", at, p.head.Size)
-	case at.Time.After(n.now()):
-		return nil, moment{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s has not come yet", at)
+	}
+	at, err := n.known(at)
+	if err != nil {
+		return nil, moment{}, err
 	}
 	f, last, err := n.foldUntil(ctx, func(e custody.Entry) bool {
-		return at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time) ||
-			at.Chain != "" && e.Evidence.Chain == at.Chain && e.Evidence.Block > at.Block
+		return at.Seq > 0 && e.Seq > at.Seq || !at.Time.IsZero() && e.Recorded.After(at.Time)
 	})
 	switch {
 	case err != nil:

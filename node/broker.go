@@ -24,7 +24,7 @@ var _ api.Broker = (*Node)(nil)
 // picture; the journal has the rest, and positions are asked of it as of a moment.
 func (n *Node) at(at api.AsOf) (*picture, error) {
 	if !at.Now() {
-		return nil, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: this can be answered for now only; positions, the reserve and control can be asked for as of any sequence or time", at)
+		return nil, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: this can be answered for now only; positions, the reserve and control can be asked for as of any moment", at)
 	}
 	return n.picture.Load(), nil
 }
@@ -199,26 +199,15 @@ func (n *Node) controlLines(p *picture) []api.ControlLine {
 	return lines
 }
 
-// Positions lists positions, now or as of any sequence or time: the journal
-// answers, by replay.
+// Positions lists positions, now or as of any moment.
 func (n *Node) Positions(ctx context.Context, q api.PositionQuery) (api.Page[api.Position], error) {
 	p := n.picture.Load()
 	positions, head := p.positions, p.headOf()
-	switch at := q.At; {
-	case at.Chain != "":
-		return api.Page[api.Position]{}, api.Errorf(api.CodeAsOfUnavailable, "as_of %s: positions can be asked for as of a sequence or a time", at)
-	case at.Seq > 0:
-		view, err := n.books.AsOfSeq(ctx, at.Seq)
-		if err != nil {
-			return api.Page[api.Position]{}, api.Errorf(api.CodeAsOfUnavailable, "%v", err)
+	if !q.At.Now() || !q.Effective.IsZero() {
+		var err error
+		if positions, head, err = n.positionsAsOf(ctx, q); err != nil {
+			return api.Page[api.Position]{}, err
 		}
-		positions, head = view.Positions(), api.Head{AsOf: view.Head().Time, Seq: view.Seq()}
-	case !at.Time.IsZero():
-		view, err := n.books.AsOfTime(ctx, at.Time)
-		if err != nil {
-			return api.Page[api.Position]{}, api.Errorf(api.CodeAsOfUnavailable, "%v", err)
-		}
-		positions, head = view.Positions(), api.Head{AsOf: at.Time, Seq: view.Seq()}
 	}
 	var items []api.Position
 	for _, x := range positions {

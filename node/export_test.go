@@ -52,5 +52,10 @@ func (n *Node) PlainLines() ([]reserve.LineItems, error) {
 	return []reserve.LineItems{b.Customer.Items, b.PAB.Items}, err
 }
 
+// Whole is an amount as people read it.
+func (n *Node) Whole(asset custody.AssetID, amount custody.Amount) string {
+	return n.whole(asset, amount)
+}
+
 // Journal is what the node's books stand on.
 func (n *Node) Journal() ledger.Journal { return n.store }

@@ -49,6 +49,7 @@ type Node struct {
 	log    *slog.Logger
 
 	store    *store.Store
+	history  *store.History
 	books    *ledger.Books
 	signer   note.Signer // of checkpoints of the journal
 	readings chan reading

@@ -57,7 +57,7 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if n.books, err = ledger.Open(ctx, n.store, ledger.Options{Now: n.now}); err != nil {
+	if err := n.openBooks(ctx); err != nil {
 		return nil, err
 	}
 	if n.fold, err = n.refold(ctx); err != nil {
@@ -74,6 +74,27 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	}
 	n.recall()
 	return n, nil
+}
+
+// openBooks opens the books and their caches.
+func (n *Node) openBooks(ctx context.Context) (err error) {
+	dir := filepath.Join(n.config.Data, "journal")
+	snapshots, err := store.OpenSnapshots(filepath.Join(dir, "snapshots"))
+	if err != nil {
+		return err
+	}
+	if n.history, err = store.OpenHistory(filepath.Join(dir, "history"), n.log); err != nil {
+		return err
+	}
+	n.books, err = ledger.Open(ctx, n.store, ledger.Options{Now: n.now, Snapshots: snapshots, History: n.history})
+	if err != nil {
+		return err
+	}
+	if refused := n.books.Origin().Refused; refused != nil {
+		n.log.Warn("a snapshot was refused, and the journal folded without it", "error", refused)
+	}
+	n.sources = append(n.sources, shadow{n})
+	return nil
 }
 
 // loadPolicy reads the node's copy of the policy, if it has one. Administrators
@@ -137,8 +158,11 @@ func (n *Node) Close() error {
 	for _, c := range n.chains {
 		c.client.Close()
 	}
+	if n.history != nil {
+		all = n.history.Close()
+	}
 	if n.store != nil {
-		all = n.store.Close()
+		all = errors.Join(all, n.store.Close())
 	}
 	return all
 }

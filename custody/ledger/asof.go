@@ -45,10 +45,9 @@ func (b *Books) SeqAtTime(ctx context.Context, at time.Time) (uint64, error) {
 }
 
 // SeqAtBlock is the newest entry before the first that speaks of a later block of a
-// chain than the given one: what was known when the chain had been seen so far. The
-// last block that any entry speaks of comes with it; when that is not behind the
-// given one, the answer may still change.
-func (b *Books) SeqAtBlock(chain string, block uint64) (seq, last uint64) {
+// chain than the given one: what was known when the chain had been seen so far. When
+// no entry does yet, it is the newest there is.
+func (b *Books) SeqAtBlock(chain string, block uint64) uint64 {
 	v := b.live
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -59,13 +58,10 @@ func (b *Books) SeqAtBlock(chain string, block uint64) (seq, last uint64) {
 		}
 		return 1
 	})
-	if len(marks) > 0 {
-		last = marks[len(marks)-1].block
-	}
 	if i < len(marks) {
-		return marks[i].seq - 1, last
+		return marks[i].seq - 1
 	}
-	return v.seq, last
+	return v.seq
 }
 
 // AsOfSeq is the books as they were after the entry with the given number: what was

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"goodcontrol/custody"
@@ -53,6 +54,14 @@ func (v *View) blockAfter(seq uint64) uint64 {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.blockOf(seq + 1)
+}
+
+// Entry reads the entry with the given number.
+func (b *Books) Entry(ctx context.Context, seq uint64) (custody.Entry, error) {
+	if newest := b.live.Seq(); seq == 0 || seq > newest {
+		return custody.Entry{}, fmt.Errorf("entry %d: there are 1 to %d", seq, newest)
+	}
+	return b.live.entry(ctx, seq)
 }
 
 // EntryByRef reads the entry posted under ref, and says whether there is one.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"time"
 
 	"goodcontrol/custody"
 	"goodcontrol/node/alert"
@@ -110,10 +111,13 @@ type ListQuery struct {
 }
 
 // PositionQuery asks for positions, of one asset or account if they are not empty.
+// Effective, if it is not zero, is the moment at which they were so, as far as was
+// known as of At.
 type PositionQuery struct {
 	ListQuery
-	Asset   custody.AssetID
-	Account string
+	Asset     custody.AssetID
+	Account   string
+	Effective time.Time
 }
 
 // AddressQuery asks for the addresses of a wallet.

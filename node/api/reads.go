@@ -109,6 +109,9 @@ type positionsQuery struct {
 	ListParams
 	Asset   string `query:"asset" doc:"Of this asset only"`
 	Account string `query:"account" doc:"Of this account only"`
+	// Effective is another moment than as_of: an entry can be recorded long after
+	// it took effect.
+	Effective time.Time `query:"effective" doc:"As they were at this time, as far as was known as of as_of"`
 }
 
 func (s *Server) positions(ctx context.Context, in *positionsQuery) (Page[Position], error) {
@@ -116,7 +119,7 @@ func (s *Server) positions(ctx context.Context, in *positionsQuery) (Page[Positi
 	if err != nil {
 		return Page[Position]{}, err
 	}
-	return s.broker.Positions(ctx, PositionQuery{ListQuery: q, Asset: custody.AssetID(in.Asset), Account: in.Account})
+	return s.broker.Positions(ctx, PositionQuery{ListQuery: q, Asset: custody.AssetID(in.Asset), Account: in.Account, Effective: in.Effective})
 }
 
 type addressesQuery struct {
