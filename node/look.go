@@ -85,6 +85,9 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	if p.standings, err = n.stand(p.breaks, now); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
 	}
+	if err := n.store.Room(); err != nil { // what happens cannot be booked
+		findings.Unknown = append(findings.Unknown, err.Error())
+	}
 	if err := n.compute(f, p, n.picture.Load()); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"goodcontrol/chainwatch"
 	"goodcontrol/chainwatch/ethrpc"
+	"goodcontrol/custody/ledger"
 )
 
 // source brings readings from outside until its context ends.
@@ -67,6 +68,27 @@ func (n *Node) put(ctx context.Context, r reading) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// roomPause is how long a source waits when the journal has no room.
+const roomPause = time.Second
+
+// putWhenRoom puts a reading, again and again while the journal cannot take it for
+// now: nothing of it was kept then. Meanwhile the source grows stale, and the status
+// says why.
+func (n *Node) putWhenRoom(ctx context.Context, r reading) error {
+	for {
+		err := n.put(ctx, r)
+		if !errors.Is(err, ledger.ErrNotAppended) || errors.Is(err, errHalt) {
+			return err
+		}
+		n.log.Error("the journal takes nothing for now", "source", r.source, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(roomPause):
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -47,7 +49,22 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Logf("filled: %v", err)
 	entries := next - 1
-	if err := s.Close(); err != nil {
+	// Others fill the rest. The ballast goes, and with the room that it held the
+	// store is closed in order, and opened to be read.
+	if err := fillUp(dir); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Room(); !errors.Is(err, ledger.ErrNotAppended) {
+			t.Errorf("a full disk has room: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, store.Options{Dir: dir})
+		checkAll(t, s, entries)
+	}
+	if err := errors.Join(s.Close(), os.Remove(filepath.Join(dir, "of others"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=2g"); err != nil {
@@ -58,7 +75,31 @@ func TestFullDisk(t *testing.T) {
 	if err := fill(entries + 3); err != nil {
 		t.Error(err)
 	}
+	if err := s.Room(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ballast")); err != nil {
+		t.Errorf("with room again, the ballast is not back: %v", err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// fillUp writes until there is no room.
+func fillUp(dir string) error {
+	f, err := os.Create(filepath.Join(dir, "of others"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for size := 1 << 20; ; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			if size > 4096 {
+				size = 4096
+				continue
+			}
+			return err
+		}
 	}
 }

@@ -36,7 +36,7 @@ func inspect(o Options) (_ *Store, err error) {
 	if _, err := os.Stat(blocks); err != nil {
 		return nil, err
 	}
-	s := &Store{dir: o.Dir, minFree: o.MinFree, failed: errors.New("it is open to be inspected only")}
+	s := &Store{dir: o.Dir, minFree: o.MinFree, log: o.Log, failed: errors.New("it is open to be inspected only")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -24,8 +24,9 @@ type Options struct {
 	Witness string
 	// MinFree is how many bytes must be free on the disk of Dir for an append.
 	// Badger writes through memory maps and does not survive a full disk, so the
-	// store stops before that; to open it takes a quarter of it. Zero means
-	// DefaultMinFree.
+	// store stops before that; to open it takes a quarter of it. Half as much more
+	// is held by a file, the ballast, for the moment when others have filled the
+	// disk. Zero means DefaultMinFree.
 	MinFree uint64
 	// AcceptHead takes the place of a witness that is lost or unreadable: the
 	// hash of the head that the store has, which a person has compared with a
@@ -44,6 +45,8 @@ const DefaultMinFree = 512 << 20
 type Store struct {
 	dir     string
 	minFree uint64
+	ballast ballast
+	log     *slog.Logger
 	lock    *lock
 	db      *badger.DB
 	folder  *folder
@@ -92,7 +95,7 @@ func open(o Options) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Join(o.Dir, "blocks"), 0o700); err != nil {
 		return nil, err
 	}
-	s := &Store{dir: o.Dir, minFree: o.MinFree}
+	s := &Store{dir: o.Dir, minFree: o.MinFree, ballast: newBallast(o.Dir, o.MinFree), log: o.Log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -119,6 +122,9 @@ func open(o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.steps = steps{commit: s.commit, folder: s.folder.sync, attest: s.witness.attest}
+	if err := s.Room(); err != nil && !errors.Is(err, ledger.ErrNotAppended) {
+		return nil, err
+	}
 	return s, errors.Join(syncFolder(o.Dir), syncFolder(filepath.Dir(o.Dir)))
 }
 
@@ -191,18 +197,6 @@ func (s *Store) keep(head ledger.Head, block []byte) error {
 	}
 	if err := s.steps.attest(head); err != nil {
 		return fmt.Errorf("witnessing block %d: %w", head.Number, err)
-	}
-	return nil
-}
-
-// room refuses to write to a disk that is nearly full.
-func (s *Store) room(needed uint64) error {
-	free, err := freeBytes(s.dir)
-	if err != nil {
-		return fmt.Errorf("%w: asking for the free space of %s: %w", ledger.ErrNotAppended, s.dir, err)
-	}
-	if free < needed {
-		return fmt.Errorf("%w: the disk of %s has %d bytes free, %d are needed", ledger.ErrNotAppended, s.dir, free, needed)
 	}
 	return nil
 }

@@ -13,3 +13,12 @@ func dataSync(f *os.File) error {
 		}
 	}
 }
+
+// allocate gives a file its room on the disk.
+func allocate(f *os.File, size int64) error {
+	for {
+		if err := syscall.Fallocate(int(f.Fd()), 0, 0, size); err != syscall.EINTR {
+			return err
+		}
+	}
+}
