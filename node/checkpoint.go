@@ -62,7 +62,7 @@ func (n *Node) openCheckpointKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.post(ctx, nil, []custody.Entry{e})
+	return n.postAll(ctx, []custody.Entry{e})
 }
 
 // publicOf is the public half of a note key.

@@ -40,7 +40,7 @@ func (n *Node) Submit(ctx context.Context, r api.Request) (api.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		result = api.Result{ID: id, Seq: n.books.Head().Size + 1}
+		result = api.Result{ID: id, Seq: n.ahead() + 1}
 		done, err := custody.FactEntry(kindRequest, requestRef(r), r.Command.Person(), now,
 			answered{Key: r.Key, Hash: hex.EncodeToString(r.Hash[:]), Result: result})
 		return append(entries, done), err
@@ -55,6 +55,19 @@ func (n *Node) Submit(ctx context.Context, r api.Request) (api.Result, error) {
 		return api.Result{}, err // step may still be at it, and result is its own
 	}
 	return result, nil
+}
+
+// ahead is how many entries there are with those that are not durable yet.
+func (n *Node) ahead() uint64 {
+	_, entries := n.books.Ahead(custody.Account{}, "")
+	return entries
+}
+
+// position is what the books say of an account with what is not durable yet: what is
+// decided next must count on it.
+func (n *Node) position(account custody.Account, asset custody.AssetID) custody.Position {
+	p, _ := n.books.Ahead(account, asset)
+	return p
 }
 
 func requestRef(r api.Request) custody.Ref { return custody.Ref("request/" + r.Key) }

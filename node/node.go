@@ -58,8 +58,10 @@ type Node struct {
 	signers  Signers
 
 	// fold is what follows from the journal beside positions. The goroutine that
-	// runs step owns it.
+	// runs step owns it, and begun, the last of what it posted that may not be durable
+	// yet.
 	fold   *fold
+	begun  *ledger.Begun
 	inputs map[string]input
 	reorgs map[string]chainwatch.Reorg   // the last of each chain
 	finals map[string]chainwatch.BlockID // the block up to which the journal knows what is final
@@ -101,21 +103,16 @@ type reading struct {
 // right. Posting stops; what was published stays readable.
 var errHalt = errors.New("posting halted")
 
-// step carries one reading from left to right: what was seen, what it means, the
-// journal, positions and breaks, the reserve, alerts. It is the only writer.
-func (n *Node) step(ctx context.Context, now time.Time, r reading) error {
-	entries, err := n.mean(r)
-	if err != nil {
-		return n.refuse(ctx, r, err)
+// step carries readings from left to right: what was seen, what it means, the
+// journal, positions and breaks, the reserve, alerts. It is the only writer. Readings
+// that wait at the same time share a commit; each is taken or refused by itself, and
+// hears of it when the picture that shows it is published.
+func (n *Node) step(ctx context.Context, now time.Time, readings ...reading) (err error) {
+	answers := make([]error, len(readings))
+	defer func() { answer(readings, answers, err) }()
+	if err := n.keepAll(ctx, readings, answers); err != nil {
+		return err
 	}
-
-	// Before this line nothing has happened. After it, all that follows can be
-	// computed again from the journal.
-	if err := n.post(ctx, r.cursors(), entries); err != nil {
-		return n.refuse(ctx, r, fmt.Errorf("posting what %s says: %w", r.source, err))
-	}
-
-	n.note(r)
 	seen, err := n.look(now)
 	if err != nil {
 		return fmt.Errorf("%w: looking at the books: %w", errHalt, err)
@@ -124,28 +121,108 @@ func (n *Node) step(ctx context.Context, now time.Time, r reading) error {
 	if err != nil {
 		return fmt.Errorf("%w: telling what changed: %w", errHalt, err)
 	}
-	if err := n.post(ctx, nil, told); err != nil {
+	if err := n.postAll(ctx, told); errors.Is(err, ledger.ErrNotAppended) {
+		n.log.Error("what is new cannot be told before the journal has room", "error", err)
+	} else if err != nil {
 		return fmt.Errorf("%w: posting what was told: %w", errHalt, err)
 	}
 	n.publish(seen)
 	return nil
 }
 
-// post puts entries into the journal and folds them as the journal has them.
-func (n *Node) post(ctx context.Context, cursors map[string][]byte, entries []custody.Entry) error {
-	posted, err := n.books.Post(ctx, cursors, entries...)
-	if err != nil {
-		return err
+// keepAll puts what readings mean into the journal, in order. Where one is refused,
+// those before it are committed first: the fold is then made again from the journal.
+func (n *Node) keepAll(ctx context.Context, readings []reading, answers []error) error {
+	first := 0 // of those that are not committed
+	for i, r := range readings {
+		again, err := n.keep(ctx, r)
+		var no *undecided
+		switch {
+		case err == nil && !again:
+			continue
+		case errors.Is(err, errHalt):
+			return err
+		case errors.As(err, &no) && len(r.observations) == 0:
+			answers[i] = no.error // nothing was folded
+			continue
+		case err == nil:
+			n.commit(ctx, readings[first:i+1], answers[first:i+1])
+		default:
+			n.commit(ctx, readings[first:i], answers[first:i])
+			answers[i] = err
+		}
+		if err := n.foldAgain(ctx, r, err); err != nil {
+			answers[i] = err
+			if errors.Is(err, errHalt) {
+				return err
+			}
+		}
+		first = i + 1
 	}
+
+	// Before this line nothing has happened. After it, all that follows can be
+	// computed again from the journal.
+	if n.commit(ctx, readings[first:], answers[first:]) {
+		return nil
+	}
+	return n.foldAgain(ctx, reading{}, nil)
+}
+
+// keep folds what a reading means and begins to post it. It says whether some of it
+// was posted before, and must not count again.
+func (n *Node) keep(ctx context.Context, r reading) (again bool, err error) {
+	entries, err := n.mean(r)
+	if err != nil {
+		return false, err
+	}
+	if again, err = n.post(ctx, r.cursors(), entries); err != nil {
+		return false, fmt.Errorf("posting what %s says: %w", r.source, err)
+	}
+	return again, nil
+}
+
+// post begins to put entries into the journal, and folds them as it will have them.
+func (n *Node) post(ctx context.Context, cursors map[string][]byte, entries []custody.Entry) (again bool, err error) {
+	posted, begun, err := n.books.Begin(ctx, cursors, entries...)
+	if err != nil {
+		return false, err
+	}
+	n.begun = begun
 	for i, p := range posted {
 		if p.Existing {
-			// What was meant a second time must not count a second time.
-			n.fold, err = n.refold(ctx)
-			return err
+			return true, nil
 		}
 		entries[i].Seq, entries[i].Recorded = p.Seq, p.Recorded
 	}
-	return n.fold.keep(entries...)
+	return false, n.fold.keep(entries...)
+}
+
+// postAll posts entries that are all new, and waits until they are durable.
+func (n *Node) postAll(ctx context.Context, entries []custody.Entry) error {
+	again, err := n.post(ctx, nil, entries)
+	if err == nil {
+		err = n.begun.Wait(ctx)
+	}
+	if err == nil && !again {
+		return nil
+	}
+	return n.foldAgain(ctx, reading{}, err)
+}
+
+// commit waits until everything that was posted is durable, and says whether it is;
+// if not, that is the answer to all that had none.
+func (n *Node) commit(ctx context.Context, readings []reading, answers []error) bool {
+	err := n.begun.Wait(ctx)
+	n.begun = nil
+	for i, r := range readings {
+		if answers[i] != nil {
+			continue
+		}
+		if answers[i] = err; err == nil {
+			n.note(r)
+		}
+	}
+	return err == nil
 }
 
 // mean turns a reading into entries and folds them, one after the other, since
@@ -184,23 +261,20 @@ type misfit struct {
 
 func (m *misfit) Unwrap() error { return m.error }
 
-// refuse undoes what a reading that cannot be posted did to the fold, by folding
-// the journal again. A file or a person may be wrong, and is told so; a chain
-// that contradicts the books, or a journal in an unknown state, halts posting.
-func (n *Node) refuse(ctx context.Context, r reading, why error) error {
-	var no *undecided
-	if errors.As(why, &no) && len(r.observations) == 0 {
-		return no.error // nothing was folded
-	}
+// foldAgain undoes what a reading that cannot be posted did to the fold, by folding
+// the journal again, and gives back why it cannot. A file or a person may be wrong,
+// and is told so; a chain that contradicts the books, or a journal in an unknown
+// state, halts posting.
+func (n *Node) foldAgain(ctx context.Context, r reading, why error) error {
 	if halted := n.books.Halted(); halted != nil {
 		return fmt.Errorf("%w: %w", errHalt, errors.Join(why, halted))
 	}
 	fold, err := n.refold(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: folding the journal again after %w: %w", errHalt, why, err)
+		return fmt.Errorf("%w: folding the journal again: %w", errHalt, errors.Join(why, err))
 	}
 	n.fold = fold
-	if r.source != "" && n.chains[r.source] != nil {
+	if why != nil && n.chains[r.source] != nil && !errors.Is(why, ledger.ErrNotAppended) {
 		return fmt.Errorf("%w: %w", errHalt, why)
 	}
 	return why
@@ -210,6 +284,19 @@ func (n *Node) refuse(ctx context.Context, r reading, why error) error {
 type undecided struct{ error }
 
 func (u *undecided) Unwrap() error { return u.error }
+
+// answer tells those who put readings what has become of them, where halted, if it is
+// not nil, is why nobody knows.
+func answer(readings []reading, answers []error, halted error) {
+	for i, r := range readings {
+		if answers[i] == nil {
+			answers[i] = halted
+		}
+		if r.done != nil {
+			r.done <- answers[i]
+		}
+	}
+}
 
 func (r reading) cursors() map[string][]byte {
 	if r.cursor == nil {

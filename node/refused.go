@@ -82,7 +82,7 @@ func (in *inbox) remember(kind string, r offchain.Received, place custody.Place,
 		if s := f.heard.places[place]; kind == kindDoubted && s != nil && s.doubt == notAddingUp(r.Name, why) {
 			return nil, nil // it was said before the node stopped
 		}
-		_, entries, err := record(kind, fmt.Sprintf("%s/%s/%d", kind, r.Hash, in.n.books.Head().Size), r.Hash, "inbox", in.n.now().UTC(),
+		_, entries, err := record(kind, fmt.Sprintf("%s/%s/%d", kind, r.Hash, in.n.ahead()), r.Hash, "inbox", in.n.now().UTC(),
 			refusal{Source: in.name(), File: r.Name, SHA256: r.Hash, Place: place, Why: why})
 		return entries, err
 	}}

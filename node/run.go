@@ -145,7 +145,7 @@ func (n *Node) openRegister(ctx context.Context) error {
 	if err := n.fold.mean(entries...); err != nil {
 		return err
 	}
-	if err := n.post(ctx, nil, entries); err != nil {
+	if err := n.postAll(ctx, entries); err != nil {
 		return err
 	}
 	n.list(n.fold)
@@ -177,13 +177,13 @@ const lookEvery = time.Second
 func (n *Node) Run(ctx context.Context, listener net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := n.step(ctx, n.now(), reading{}); err != nil {
+	if err := n.step(ctx, n.now()); err != nil {
 		return err
 	}
 	failed := make(chan error, len(n.sources)+1)
 	for _, s := range n.sources {
 		n.loops.Go(func() {
-			if err := s.run(ctx, n.put); err != nil && ctx.Err() == nil {
+			if err := s.run(ctx, n.putWhenRoom); err != nil && ctx.Err() == nil {
 				n.log.Error("source stopped", "source", s.name(), "error", err)
 				failed <- fmt.Errorf("source %s: %w", s.name(), err)
 				// What it would bring is missing from now on. If posting is halted
@@ -219,21 +219,32 @@ func (n *Node) loop(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		var r reading
+		var waiting []reading
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-		case r = <-n.readings:
+		case r := <-n.readings:
+			waiting = n.andAll(r)
 		}
-		err := n.step(ctx, n.now(), r)
-		if r.done != nil {
-			r.done <- err
-		}
+		err := n.step(ctx, n.now(), waiting...)
 		if errors.Is(err, errHalt) && ctx.Err() == nil {
 			n.log.Error("posting is halted; reading goes on", "error", err)
 			n.halt(err)
 			return n.refuseAll(ctx, err)
+		}
+	}
+}
+
+// andAll is a reading and those that wait behind it.
+func (n *Node) andAll(first reading) []reading {
+	all := []reading{first}
+	for {
+		select {
+		case r := <-n.readings:
+			all = append(all, r)
+		default:
+			return all
 		}
 	}
 }

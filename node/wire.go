@@ -223,7 +223,7 @@ func (n *Node) requestWire(c api.RequestWire) (decision, error) {
 	}
 	return func(f *fold, now time.Time) (string, []custody.Entry, error) {
 		r := wireRequest{
-			ID: fmt.Sprintf("x-%d", n.books.Head().Size+1), Population: population, Deposit: deposit, From: c.From, To: c.To, Amount: amount, By: c.By, Reason: c.Reason,
+			ID: fmt.Sprintf("x-%d", n.ahead()+1), Population: population, Deposit: deposit, From: c.From, To: c.To, Amount: amount, By: c.By, Reason: c.Reason,
 		}
 		r.UETR = uetrOf(n.journalID(), r.ID)
 		var document bytes.Buffer
@@ -289,7 +289,7 @@ func (n *Node) mayPay(f *fold, w *payment, now time.Time) ([]custody.Entry, cust
 			account = custody.AtPlace(l.Type, l.Place)
 		}
 	}
-	if has := n.books.Position(account, custody.USD).Settled; has.Cmp(promised) < 0 {
+	if has := n.position(account, custody.USD).Settled; has.Cmp(promised) < 0 {
 		return nil, "", api.Errorf(api.CodeRefused, "%s has %s, and with what is promised the wire takes %s", w.From, n.whole(custody.USD, has), n.whole(custody.USD, promised))
 	}
 	if w.Deposit {
@@ -322,7 +322,7 @@ func (n *Node) coveredBy(w *payment, promised custody.Amount, now time.Time) ([]
 		if most := s.Funding.MaximumWithdrawal; promised.Decimal(cents).GreaterThan(most) {
 			return nil, "", api.Errorf(api.CodeRefused, "the %s computation lets %s be withdrawn, and with what is promised the wire takes %s", w.Population, dollars(most), dollars(promised.Decimal(cents)))
 		}
-		e, err := custody.FactEntry(kindComputed, custody.Ref(fmt.Sprintf("computed/%s/%d/%s", w.Population, n.books.Head().Size, w.ID)), "reserve", now,
+		e, err := custody.FactEntry(kindComputed, custody.Ref(fmt.Sprintf("computed/%s/%d/%s", w.Population, n.ahead(), w.ID)), "reserve", now,
 			computation{Population: w.Population, Result: s.Report(cents), Drivers: p.drivers[i]})
 		return []custody.Entry{e}, e.Ref, err
 	}

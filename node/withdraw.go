@@ -67,7 +67,7 @@ func (n *Node) requestWithdrawal(ctx context.Context, c api.RequestWithdrawal) (
 		if err := completed(f, &c, to, tx.Nonce); err != nil {
 			return "", nil, err
 		}
-		id := fmt.Sprintf("w-%d", n.books.Head().Size+1)
+		id := fmt.Sprintf("w-%d", n.ahead()+1)
 		intent, err := wallet.NewIntent(wallet.Intent{
 			ID: id, Wallet: w.ID, Key: w.Key, Path: source.Path, Client: c.Owner, Asset: c.Asset, Amount: amount,
 			From: source.Place, To: to, Maker: c.By, Created: now, Expires: now.Add(intentLife), Policy: policy.Version,
@@ -139,7 +139,7 @@ func (n *Node) available(f *fold, i wallet.Intent, tx wallet.Transaction) error 
 		return api.Errorf(api.CodeConflict, "%v", err)
 	}
 	for _, leg := range hold.Legs {
-		free, ok := n.books.Position(leg.Account, leg.Asset).Settled.Sub(promised(f, i, leg.Account.Side()))
+		free, ok := n.position(leg.Account, leg.Asset).Settled.Sub(promised(f, i, leg.Account.Side()))
 		if left, ok2 := free.Add(leg.Amount); !ok || !ok2 || left.Sign() < 0 {
 			return api.Errorf(api.CodeRefused, "%s has %s free of %s, less than %s", leg.Account, n.whole(i.Asset, free), i.Asset, n.whole(i.Asset, i.Amount))
 		}
@@ -169,7 +169,7 @@ func (n *Node) payable(f *fold, i wallet.Intent, tx wallet.Transaction) error {
 		}
 		need.Add(need, other.Value).Add(need, other.MaxFee())
 	}
-	if has := n.books.Position(custody.AtPlace(custody.ChainWallet, i.From), coin).Settled; has.Big().Cmp(need) < 0 {
+	if has := n.position(custody.AtPlace(custody.ChainWallet, i.From), coin).Settled; has.Big().Cmp(need) < 0 {
 		return api.Errorf(api.CodeRefused, "%s has %s %s, and the transfer and its fee may take %s wei", i.From, n.whole(coin, has), n.symbol(coin), need)
 	}
 	return nil
@@ -202,13 +202,13 @@ func (n *Node) pooled(f *fold, i wallet.Intent) error {
 	if err != nil {
 		return api.Errorf(api.CodeInvalid, "%v", err)
 	}
-	share := n.books.Position(owed, i.Asset).Settled
+	share := n.position(owed, i.Asset).Settled
 	for _, a := range f.settle.Addresses() {
 		if w, _ := f.settle.Wallet(a.Wallet); w.Kind != custody.Segregated || w.Owner != i.Client {
 			continue
 		}
 		for _, t := range []custody.AccountType{custody.ChainWallet, custody.ChainFrozen} {
-			share, _ = share.Sub(n.books.Position(custody.AtPlace(t, a.Place), i.Asset).Settled) // both are of one stock record
+			share, _ = share.Sub(n.position(custody.AtPlace(t, a.Place), i.Asset).Settled) // both are of one stock record
 		}
 	}
 	for _, w := range f.withdrawals.All() {

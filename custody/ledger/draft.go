@@ -119,26 +119,24 @@ func (d *draft) balance(k key) *balance {
 	if i := d.index.find(uint64(k), hash); i != nil {
 		return &d.changed[*i].balance
 	}
-	c := change{key: k}
-	if below := d.below.change(k, hash); below != nil {
-		c.balance = below.balance
-	} else if b := d.view.positions.parts[hash>>56].find(uint64(k), hash); b != nil {
-		c.balance = *b
-	}
+	c := change{k, d.peek(k)}
 	*d.index.put(uint64(k), hash) = uint32(len(d.changed))
 	d.changed = append(d.changed, c)
 	return &d.changed[len(d.changed)-1].balance
 }
 
-// change is what the draft, if there is one, does to a key, or nil.
-func (d *draft) change(k key, hash uint64) *change {
-	if d == nil {
-		return nil
+// peek is the balance of a key in the draft, or before it.
+func (d *draft) peek(k key) balance {
+	view, hash := d.view, mix(uint64(k))
+	for ; d != nil; d = d.below {
+		if i := d.index.find(uint64(k), hash); i != nil {
+			return d.changed[*i].balance
+		}
 	}
-	if i := d.index.find(uint64(k), hash); i != nil {
-		return &d.changed[*i]
+	if b := view.positions.parts[hash>>56].find(uint64(k), hash); b != nil {
+		return *b
 	}
-	return nil
+	return balance{}
 }
 
 // raw is the canonical encoding of an entry, from the draft or before it.

@@ -77,17 +77,66 @@ func newBatch(cursors map[string][]byte, entries []custody.Entry) (*batch, error
 // or refused by itself. After an error of the journal whose outcome is unknown,
 // Post returns ErrHalted from then on. Reading goes on.
 func (b *Books) Post(ctx context.Context, cursors map[string][]byte, entries ...custody.Entry) ([]Posted, error) {
+	posted, begun, err := b.Begin(ctx, cursors, entries...)
+	if err == nil {
+		err = begun.Wait(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return posted, nil
+}
+
+// Begun is a batch on its way: it has its place in the books, and is not durable
+// before Wait has returned without an error.
+type Begun struct {
+	books   *Books
+	block   *block // nil if everything was durable already
+	entries int
+}
+
+// Wait returns when the batch is durable, or is not and will not be. Whoever begins
+// batches has to wait for the last of them, since it may be the caller of Wait who
+// commits; an earlier one is durable if a later one is, but if a later one is not
+// its own Wait has to be asked.
+func (g *Begun) Wait(ctx context.Context) error {
+	if g == nil || g.block == nil {
+		return nil
+	}
+	if err := g.books.await(ctx, g.block); err != nil {
+		return fmt.Errorf("posting %d entries: %w", g.entries, err)
+	}
+	return nil
+}
+
+// Begin is the first half of Post: it takes or refuses the batch, and gives its
+// entries their numbers. Batches that are begun one after the other, without
+// waiting, are committed together.
+func (b *Books) Begin(ctx context.Context, cursors map[string][]byte, entries ...custody.Entry) ([]Posted, *Begun, error) {
 	p, err := newBatch(cursors, entries)
+	var joined *block
 	for fits := false; err == nil && !fits; {
-		var joined *block
-		if joined, fits, err = b.join(ctx, p); err == nil && joined != nil {
-			err = b.await(ctx, joined)
+		if joined, fits, err = b.join(ctx, p); err == nil && !fits {
+			err = b.await(ctx, joined) // the next block has room
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
+		return nil, nil, fmt.Errorf("posting %d entries: %w", len(entries), err)
 	}
-	return p.posted, nil
+	return p.posted, &Begun{b, joined, len(entries)}, nil
+}
+
+// Ahead is what a position will be, and how many entries there will be, when
+// everything that was begun is durable. It is for whoever begins batches.
+func (b *Books) Ahead(account custody.Account, asset custody.AssetID) (custody.Position, uint64) {
+	b.posting.Lock()
+	defer b.posting.Unlock()
+	p, d := custody.Position{Account: account, Asset: asset}, b.next.draft
+	if k, ok := b.live.keyOf(account, asset); ok {
+		held := d.peek(k)
+		p.Settled, p.Pending = held.settled, held.pending
+	}
+	return p, d.seq
 }
 
 // join adds the batch to the block in the making, and returns the block to wait
