@@ -68,13 +68,20 @@ func (s *Stage) UnmarshalText(text []byte) error {
 // Condition is what a StateChange says of a place.
 type Condition uint8
 
-// The conditions an issuer can put an address in, and lift.
+// Frozen and Unfrozen are the conditions an issuer can put an address in, and lift.
+// The others say that a signature of the place's own key has let somebody else move
+// what is there, whoever sent the transaction that carried it; Text says whom.
 const (
 	Frozen Condition = iota + 1
 	Unfrozen
+	Allowed   // a spender may take a token (ERC-20 approve, ERC-2612 permit)
+	Delegated // the address runs somebody's code (EIP-7702)
 )
 
-var conditionNames = [...]string{Frozen: "frozen", Unfrozen: "unfrozen"}
+// Exposes says whether the condition lets somebody else move what is at the place.
+func (c Condition) Exposes() bool { return c == Allowed || c == Delegated }
+
+var conditionNames = [...]string{Frozen: "frozen", Unfrozen: "unfrozen", Allowed: "allowed", Delegated: "delegated"}
 
 // String is the condition's name.
 func (c Condition) String() string { return nameOf(conditionNames[:], c) }
@@ -125,6 +132,9 @@ type Observation struct {
 	Fee bool `json:"fee,omitempty"`
 	// Nonce is the sender's transaction count, with which an intent is matched.
 	Nonce uint64 `json:"nonce,omitempty"`
+	// By is who sent the transaction, where that is not From: somebody else has
+	// moved what is there.
+	By Place `json:"by,omitempty"`
 	// Condition is set on a StateChange only.
 	Condition Condition `json:"condition,omitempty"`
 	// Text is the remittance information or the like, as received.

@@ -11,6 +11,9 @@ const (
 	KindReceived = "transfer.received"
 	KindFrozen   = "issuer.frozen"
 	KindUnfrozen = "issuer.unfrozen"
+	// KindFollows moves what a retraction gave back in or out of good control, as
+	// the issuer has frozen the address since, or lifted that.
+	KindFollows = "issuer.follows"
 )
 
 // observeBalance keeps what the outside says is at a place. It posts nothing for
@@ -106,6 +109,9 @@ func (m *Machine) Expect(e custody.Entry, x custody.TransferExpected) (custody.E
 func (m *Machine) observeState(o custody.Observation) ([]custody.Entry, error) {
 	if !m.onChain(o.To) {
 		return nil, fmt.Errorf("%w: %s, reported by %s", ErrUnknownPlace, o.To, o.Source)
+	}
+	if o.Condition.Exposes() {
+		return m.expose(o)
 	}
 	freeze := o.Condition == custody.Frozen
 	if m.frozen[holdingKey{o.To, o.Asset}] == freeze {

@@ -8,15 +8,6 @@ import (
 	"goodcontrol/custody"
 )
 
-// Outflow is a movement out of one of our addresses that no approved intent
-// explains, until people have dealt with it.
-type Outflow struct {
-	Ref         custody.Ref         `json:"ref"`
-	Observation custody.Observation `json:"observation"`
-	Why         string              `json:"why"`
-	Wallet      string              `json:"wallet"`
-}
-
 // Apply folds one entry of the journal into the machine. Entries of kinds that
 // the machine does not know change nothing but the balances of their legs.
 func (m *Machine) Apply(e custody.Entry) error {
@@ -124,9 +115,15 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 
 	KindCashRetracted: fact(func(m *Machine, f Meaning) { delete(m.cash, f.Observation.Ref) }),
 
-	KindDepositIncluded:             included(nil),
-	custody.KindWithdrawalIncluded:  included(func(m *Machine, f Meaning) { m.take(f, true) }),
-	KindFeeIncluded:                 included(nil),
+	KindDepositIncluded:            included(nil),
+	custody.KindWithdrawalIncluded: included(func(m *Machine, f Meaning) { m.take(f, true) }),
+	KindFeeIncluded: included(func(m *Machine, f Meaning) {
+		if f.Why != "" {
+			m.keepOutflow(f)
+		}
+	}),
+	KindExposed:                     fact(func(m *Machine, f Meaning) { m.keepExposure(f, true) }),
+	KindExposedRetracted:            fact(func(m *Machine, f Meaning) { m.keepExposure(f, false) }),
 	KindUnauthorized:                included((*Machine).keepOutflow),
 	KindDepositFinal:                final,
 	KindFeeFinal:                    final,
@@ -134,7 +131,7 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	custody.KindWithdrawalFinal:     fact(func(m *Machine, f Meaning) { m.closeMove(f); m.dropHold(f) }),
 	custody.KindWithdrawalFailed:    fact(func(m *Machine, f Meaning) { m.dropHold(f) }),
 	KindDepositRetracted:            fact((*Machine).retractMove),
-	KindFeeRetracted:                fact((*Machine).retractMove),
+	KindFeeRetracted:                fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
 	custody.KindWithdrawalRetracted: fact(func(m *Machine, f Meaning) { m.retractMove(f); m.take(f, false) }),
 	KindUnauthorizedRetracted:       fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
 }
@@ -188,16 +185,6 @@ func (m *Machine) take(f Meaning, taken bool) {
 
 func (m *Machine) dropHold(f Meaning) {
 	delete(m.holds, slot{f.Observation.From, f.Observation.Nonce})
-}
-
-func (m *Machine) keepOutflow(f Meaning) {
-	m.outflows = append(m.outflows, Outflow{
-		Ref: f.Observation.Ref, Observation: f.Observation, Why: f.Why, Wallet: m.addresses[f.Observation.From].Wallet,
-	})
-}
-
-func (m *Machine) dropOutflow(ref custody.Ref) {
-	m.outflows = slices.DeleteFunc(m.outflows, func(o Outflow) bool { return o.Ref == ref })
 }
 
 func (m *Machine) keepCash(e custody.Entry, f Meaning) {

@@ -109,13 +109,17 @@ func (m *Machine) finalEntries(o custody.Observation, seen *move) ([]custody.Ent
 	if err != nil || seen.kind != KindFeeIncluded {
 		return entries, err
 	}
-	// The transaction is final and paid for. A hold on it that was never taken
-	// belongs to a transfer that failed.
+	// The transaction is final and paid for, and its nonce used up. A hold on it
+	// that was never taken belongs to a transfer that failed, or that another
+	// transaction has shut out.
 	h := m.holds[slot{o.From, o.Nonce}]
-	if h == nil || h.taken || h.tx != o.Evidence.Tx {
+	if h == nil || h.taken {
 		return entries, nil
 	}
-	meaning.Withdrawal = h.ID
+	meaning.Withdrawal, meaning.Why = h.ID, "its transaction was mined and moved nothing"
+	if h.tx != o.Evidence.Tx {
+		meaning.Why = fmt.Sprintf("nonce %d of %s was used by transaction %s: its own can never be mined", o.Nonce, o.From, o.Evidence.Tx)
+	}
 	failed, err := entry(custody.KindWithdrawalFailed, "#failed", meaning, negated(h.legs))
 	failed.Resolves = h.entry
 	return append(entries, failed), err
@@ -143,7 +147,30 @@ func (m *Machine) retract(o custody.Observation, seen *move) ([]custody.Entry, e
 	meaning := Meaning{Observation: o, Generation: seen.generation, Withdrawal: m.taken(o, seen)}
 	e, err := entry(lives[seen.kind].retracted, suffix(seen.generation, "retracted"), meaning, negated(seen.legs))
 	e.Reverses = seen.entry
-	return one(e, err)
+	if err != nil {
+		return nil, err
+	}
+	legs := m.follow(e.Legs)
+	if len(legs) == 0 {
+		return []custody.Entry{e}, nil
+	}
+	follows, err := entry(KindFollows, suffix(seen.generation, "follows"), Meaning{Observation: o, Generation: seen.generation}, legs)
+	return []custody.Entry{e, follows}, err
+}
+
+// follow moves what a reversal gave back to where it belongs now: the issuer may
+// have frozen the address meanwhile, or lifted that.
+func (m *Machine) follow(reversed []custody.Leg) (legs []custody.Leg) {
+	for _, l := range reversed {
+		place := custody.Place(l.Account.Name)
+		if l.Account.Side() != custody.At || l.Layer != custody.Settled || l.Account.Type == custody.GoneMissing || !m.onChain(place) {
+			continue
+		}
+		if now := m.chainAccount(place, l.Asset); now != l.Account {
+			legs = append(legs, between(l.Account, now, l.Asset, l.Amount)...)
+		}
+	}
+	return legs
 }
 
 // taken is the id of the withdrawal that the movement took, if it did.
@@ -168,6 +195,7 @@ func (m *Machine) meaningOf(o custody.Observation) (kind string, meaning Meaning
 	meaning = Meaning{Observation: o}
 	switch {
 	case o.Fee:
+		meaning.Class, meaning.Why = m.charged(o)
 		legs = both(custody.ForOwner(custody.FirmOwn, firm), m.chainAccount(o.From, o.Asset), o.Asset, custody.Settled, o.Amount.Neg())
 		return KindFeeIncluded, meaning, legs, nil
 	case m.onChain(o.From):
@@ -218,44 +246,6 @@ func (m *Machine) depositor(o custody.Observation) (custody.Account, error) {
 	return m.OwnerAccount(owner)
 }
 
-// outflow tells a withdrawal that an approved intent explains from everything else.
-func (m *Machine) outflow(o custody.Observation) (string, Meaning, []custody.Leg, error) {
-	meaning := Meaning{Observation: o}
-	from := m.chainAccount(o.From, o.Asset)
-	h := m.holds[slot{o.From, o.Nonce}]
-	if meaning.Why = differs(o, h); meaning.Why == "" {
-		meaning.Withdrawal = h.ID
-		client, err := m.OwnerAccount(h.Client)
-		legs := append(negated(h.legs), both(client, from, o.Asset, custody.Settled, o.Amount.Neg())...)
-		return custody.KindWithdrawalIncluded, meaning, legs, err
-	}
-	// Whom it is held for does not change: it is still owed. Where it is does.
-	to := custody.AtPlace(custody.GoneMissing, o.From)
-	if m.onChain(o.To) {
-		to = m.chainAccount(o.To, o.Asset)
-	}
-	return KindUnauthorized, meaning, between(from, to, o.Asset, o.Amount), nil
-}
-
-// differs says in what an outflow is not the one that was approved, or nothing.
-func differs(o custody.Observation, h *hold) string {
-	switch {
-	case h == nil:
-		return fmt.Sprintf("no approved intent for nonce %d of %s", o.Nonce, o.From)
-	case h.taken:
-		return fmt.Sprintf("withdrawal %s was already taken", h.ID)
-	case h.tx != o.Evidence.Tx:
-		return fmt.Sprintf("withdrawal %s was signed as transaction %s, not %s", h.ID, h.tx, o.Evidence.Tx)
-	case h.Asset != o.Asset:
-		return fmt.Sprintf("withdrawal %s is of %s, not %s", h.ID, h.Asset, o.Asset)
-	case h.To != o.To:
-		return fmt.Sprintf("withdrawal %s goes to %s, not %s", h.ID, h.To, o.To)
-	case h.Amount != o.Amount:
-		return fmt.Sprintf("withdrawal %s is of %s units, not %s", h.ID, h.Amount, o.Amount)
-	}
-	return ""
-}
-
 // Hold makes the entry that puts property on hold for an approved withdrawal.
 func (m *Machine) Hold(e custody.Entry, h custody.WithdrawalHeld) (custody.Entry, error) {
 	client, err := m.OwnerAccount(h.Client)
@@ -267,23 +257,6 @@ func (m *Machine) Hold(e custody.Entry, h custody.WithdrawalHeld) (custody.Entry
 	}
 	e.Legs = both(client, custody.AtPlace(custody.ChainWallet, h.From), h.Asset, custody.Pending, h.Amount.Neg())
 	return e, nil
-}
-
-// Release completes the entry by which people let a wallet be used again after an
-// outflow that no intent explained. What is missing stays missed by nobody but the
-// firm: the loss is its own, and clients are owed what they were owed.
-func (m *Machine) Release(e custody.Entry, outflow custody.Ref) (custody.Entry, error) {
-	for _, out := range m.outflows {
-		o := out.Observation
-		if out.Ref != outflow {
-			continue
-		}
-		if !m.onChain(o.To) {
-			e.Legs = both(custody.ForOwner(custody.FirmOwn, firm), custody.AtPlace(custody.GoneMissing, o.From), o.Asset, custody.Settled, o.Amount.Neg())
-		}
-		return e, nil
-	}
-	return e, fmt.Errorf("no outflow %s waits to be released", outflow)
 }
 
 // Void makes the entry that lifts a hold which was never taken.

@@ -21,6 +21,8 @@
 //	freeze                the balance leaves good control
 //	activity              what the firm's own systems tell of the traditional rail:
 //	                      see [Machine.Act], and testdata/activity.txt for every kind
+//	allowance, delegation no legs; it stands among the outflows that no intent
+//	                      explains, as does a fee of such a transaction
 //
 // The package knows no chain and no bank, does no I/O, and reads no clock.
 package settle
@@ -55,8 +57,9 @@ type Machine struct {
 	holdings map[holdingKey]custody.Holding
 	frozen   map[holdingKey]bool
 
-	acts   acts
-	called map[spot]custody.Amount // what activities call for, by settlement
+	acts    acts
+	called  map[spot]custody.Amount // what activities call for, by settlement
+	exposed map[custody.Ref]exposure
 }
 
 // move is a movement on a chain that is not yet final.
@@ -117,6 +120,7 @@ func New() *Machine {
 		frozen:    map[holdingKey]bool{},
 		acts:      newActs(),
 		called:    map[spot]custody.Amount{},
+		exposed:   map[custody.Ref]exposure{},
 	}
 }
 
@@ -127,8 +131,10 @@ type Meaning struct {
 	Generation int `json:"generation,omitempty"`
 	// Withdrawal is the id of the hold that an outflow takes.
 	Withdrawal string `json:"withdrawal,omitempty"`
-	// Why says, of an outflow that no intent explains, in what it differs.
-	Why string `json:"why,omitempty"`
+	// Why says, of an outflow that no intent explains, in what it differs, and of a
+	// withdrawal that failed, how. Class is the sort of the outflow.
+	Why   string `json:"why,omitempty"`
+	Class Class  `json:"class,omitempty"`
 }
 
 // actor is who stands behind entries that follow from observations alone.

@@ -13,7 +13,8 @@ import (
 //	requested ─▶ held ─▶ signed ─▶ included ─▶ settled
 //	    │          │        │         │
 //	    └──────────┴─▶ voided         └─▶ signed (the block was orphaned)
-//	                        └─▶ failed (it was mined and moved nothing)
+//	               └────────┴─▶ failed (it was mined and moved nothing, or another
+//	                            transaction has used its nonce)
 type State string
 
 // The states.
@@ -24,7 +25,7 @@ const (
 	Included  State = "included"  // seen in a block: the property is gone from the books
 	Completed State = "settled"   // final
 	Voided    State = "voided"    // given up before it was signed
-	Failed    State = "failed"    // mined, and moved nothing
+	Failed    State = "failed"    // mined and moved nothing, or its nonce is used up
 )
 
 // Withdrawal is one withdrawal and what became of it.
@@ -38,6 +39,7 @@ type Withdrawal struct {
 	Approvals []Given
 	Tx        string // hash, once signed
 	Raw       []byte // the signed transaction
+	Outcome   string // why it was voided, or failed
 }
 
 // Given is an approval and when it was given.
@@ -82,7 +84,7 @@ func (w *Withdrawals) Apply(e custody.Entry) error {
 		return w.change(e, f.ID, err, to(Held))
 	case custody.KindWithdrawalVoided:
 		f, err := custody.Fact[custody.WithdrawalVoided](e)
-		return w.change(e, f.ID, err, to(Voided))
+		return w.change(e, f.ID, err, func(x *Withdrawal) { x.State, x.Outcome = Voided, f.Reason })
 	case custody.KindWithdrawalSigned:
 		f, err := custody.Fact[custody.WithdrawalSigned](e)
 		return w.change(e, f.ID, err, func(x *Withdrawal) { x.State, x.Tx, x.Raw = SignedOff, f.Tx, f.Raw })
@@ -90,8 +92,9 @@ func (w *Withdrawals) Apply(e custody.Entry) error {
 	if state, ok := seen[e.Kind]; ok {
 		f, err := custody.Fact[struct {
 			Withdrawal string `json:"withdrawal"`
+			Why        string `json:"why"`
 		}](e)
-		return w.change(e, f.Withdrawal, err, to(state))
+		return w.change(e, f.Withdrawal, err, func(x *Withdrawal) { x.State, x.Outcome = state, f.Why })
 	}
 	return nil
 }
