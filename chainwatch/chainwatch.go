@@ -78,7 +78,8 @@ type Header struct {
 // Block is what a block did to watched addresses.
 type Block struct {
 	Header
-	// Movements are in the order of the block, at stage Included.
+	// Movements are in the order of the block, at stage Included. Among them are
+	// the changes of state that a transaction makes: allowances and delegations.
 	Movements []custody.Observation `json:"movements,omitempty"`
 	// Touched are the watched addresses whose balance or condition the block may
 	// have changed.

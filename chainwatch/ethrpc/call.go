@@ -105,6 +105,9 @@ func (c *Client) try(ctx context.Context, ask func(ctx context.Context, rpc *rpc
 // ask asks one endpoint. If what it says does not verify, it is cordoned.
 func (c *Client) ask(ctx context.Context, ep *endpoint, ask func(ctx context.Context, rpc *rpc.Client) error) error {
 	if err := c.use(ctx, ep); err != nil {
+		if errors.Is(err, errOtherChain) {
+			c.cordon(ep, err)
+		}
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)

@@ -92,8 +92,10 @@ type endpoint struct {
 }
 
 // Dial prepares the endpoints and asks them for their chain id. One that cannot be
-// reached is asked again before it is first used; one of another chain is an error.
-// Dial fails when no endpoint can be reached. The caller closes the client.
+// reached is asked again before it is first used, also when none can: a watcher has
+// to start, and to say that it knows nothing, while its chain is dark. One of another
+// chain is an error, and when that shows later it is cordoned. The caller closes the
+// client.
 func Dial(ctx context.Context, config Config) (*Client, error) {
 	if config.ChainID == 0 || len(config.Endpoints) == 0 {
 		return nil, errors.New("a chain needs a chain id and an endpoint")
@@ -140,24 +142,24 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 }
 
 func (c *Client) dialAll(ctx context.Context) error {
-	var unreachable error
-	reached := 0
-	for _, ep := range c.endpoints {
-		err := c.use(ctx, ep)
-		switch {
-		case errors.Is(err, errOtherChain):
-			return err
-		case err != nil:
-			unreachable = errors.Join(unreachable, err)
-		default:
-			reached++
-		}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	errs := make([]error, len(c.endpoints))
+	var all sync.WaitGroup
+	for i, ep := range c.endpoints {
+		all.Go(func() { errs[i] = c.use(ctx, ep) })
 	}
-	if reached == 0 {
-		return fmt.Errorf("no endpoint of %s can be reached: %w", c.chain, unreachable)
+	all.Wait()
+	for _, err := range errs {
+		if errors.Is(err, errOtherChain) {
+			return err
+		}
 	}
 	return nil
 }
+
+// dialTimeout bounds how long Dial waits for endpoints that do not answer.
+const dialTimeout = 3 * time.Second
 
 // Close ends the connections.
 func (c *Client) Close() {

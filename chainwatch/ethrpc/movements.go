@@ -16,13 +16,18 @@ import (
 
 // extraction turns one verified block into what it did to watched addresses.
 type extraction struct {
-	client   *Client
-	watch    *chainwatch.WatchSet
-	header   *types.Header
-	transfer common.Hash // topic of an ERC-20 transfer
-	touched  map[common.Address]bool
-	out      chainwatch.Block
+	client  *Client
+	watch   *chainwatch.WatchSet
+	header  *types.Header
+	touched map[common.Address]bool
+	out     chainwatch.Block
 }
+
+// The topics of the two events that ERC-20 names.
+var (
+	transferTopic = crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)"))
+	approvalTopic = crypto.Keccak256Hash([]byte("Approval(address,address,uint256)"))
+)
 
 // current is the transaction at which an extraction stands.
 type current struct {
@@ -34,8 +39,7 @@ type current struct {
 func (c *Client) extract(b *evm.Block, receipts []*evm.Receipt, watch *chainwatch.WatchSet) (chainwatch.Block, error) {
 	x := extraction{
 		client: c, watch: watch, header: b.Header, touched: make(map[common.Address]bool),
-		transfer: crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)")),
-		out:      chainwatch.Block{Header: headerOf(b.Header)},
+		out: chainwatch.Block{Header: headerOf(b.Header)},
 	}
 	for i, tx := range b.Transactions {
 		from, err := evm.Sender(tx)
@@ -73,6 +77,7 @@ func (x *extraction) transaction(t current) error {
 			return err
 		}
 	}
+	x.delegations(t)
 	return x.fee(t)
 }
 
@@ -97,7 +102,13 @@ func (x *extraction) log(t current, ordinal int, l *types.Log) error {
 			}
 		}
 	}
-	if len(l.Topics) != 3 || l.Topics[0] != x.transfer || len(l.Data) != common.HashLength {
+	if len(l.Topics) != 3 || len(l.Data) != common.HashLength {
+		return nil
+	}
+	if l.Topics[0] == approvalTopic && listed {
+		x.approval(t, ordinal, l, asset)
+	}
+	if l.Topics[0] != transferTopic {
 		return nil
 	}
 	from, ok1 := addressTopic(l.Topics[1])
@@ -119,16 +130,73 @@ func addressTopic(topic common.Hash) (common.Address, bool) {
 	return common.BytesToAddress(topic[pad:]), [pad]byte(topic[:pad]) == [pad]byte{}
 }
 
+// approval sees that a watched address lets a spender take a listed token. That the
+// allowance goes back to nothing exposes nothing.
+func (x *extraction) approval(t current, ordinal int, l *types.Log, asset custody.AssetID) {
+	owner, ok1 := addressTopic(l.Topics[1])
+	spender, ok2 := addressTopic(l.Topics[2])
+	units := new(big.Int).SetBytes(l.Data)
+	if !ok1 || !ok2 || units.Sign() == 0 || !x.watch.HasAddress(owner) {
+		return
+	}
+	x.exposure(t, exposed{
+		owner: owner, asset: asset, condition: custody.Allowed, what: fmt.Sprintf("log/%d", ordinal), log: ordinal,
+		text: fmt.Sprintf("spender %s may take %s units", spender, units),
+	})
+}
+
+// delegations sees the authorizations of watched addresses that a transaction
+// carries, whoever sent it: with one, an address runs somebody's code (EIP-7702).
+// Whether it came into force depends on its nonce; that our key has signed it is
+// bad enough.
+func (x *extraction) delegations(t current) {
+	for i, a := range t.tx.SetCodeAuthorizations() {
+		authority, err := a.Authority()
+		if err != nil || !x.watch.HasAddress(authority) || !a.ChainID.IsZero() && a.ChainID.ToBig().Cmp(t.tx.ChainId()) != 0 {
+			continue
+		}
+		x.touch(authority)
+		x.exposure(t, exposed{
+			owner: authority, asset: chainwatch.NativeAsset(x.client.chain), condition: custody.Delegated,
+			what: fmt.Sprintf("authorization/%d", i), log: -1, text: fmt.Sprintf("the address is delegated to the code of %s", a.Address),
+		})
+	}
+}
+
+// exposed is what lets somebody else move what is at an address.
+type exposed struct {
+	owner      common.Address
+	asset      custody.AssetID
+	condition  custody.Condition
+	what, text string
+	log        int
+}
+
+func (x *extraction) exposure(t current, e exposed) {
+	hash := t.tx.Hash().Hex()
+	o := x.observation("tx/" + hash + "/" + e.what)
+	o.Kind, o.Condition, o.Asset, o.Text = custody.StateChange, e.condition, e.asset, e.text
+	o.To = custody.EVMPlace(x.client.chain, e.owner)
+	o.From, o.Evidence.Tx, o.Evidence.Log = o.To, hash, e.log
+	if e.owner == t.from {
+		o.Nonce = t.tx.Nonce()
+	} else {
+		o.By = custody.EVMPlace(x.client.chain, t.from)
+	}
+	x.out.Movements = append(x.out.Movements, o)
+}
+
 // fee sees what a transaction of a watched address has paid, whether it failed or
-// not. The part for blobs (EIP-4844) is not in it: its price follows from a schedule
-// which no header binds; a watched address that pays it shows a balance that its
+// not. The part for blobs (EIP-4844) is in it where the chain's schedule of blob
+// prices is known; elsewhere a watched address that pays it shows a balance that its
 // movements do not explain.
 func (x *extraction) fee(t current) error {
 	gas := new(big.Int).SetUint64(t.receipt.GasUsed)
-	return x.move(t, moved{
-		asset: chainwatch.NativeAsset(x.client.chain), from: t.from, fee: true,
-		units: gas.Mul(gas, evm.GasPrice(t.tx, x.header)), what: "fee", log: -1,
-	})
+	gas.Mul(gas, evm.GasPrice(t.tx, x.header))
+	if price, known := evm.BlobPrice(t.tx.ChainId(), x.header); known && t.tx.BlobGas() > 0 {
+		gas.Add(gas, price.Mul(price, new(big.Int).SetUint64(t.tx.BlobGas())))
+	}
+	return x.move(t, moved{asset: chainwatch.NativeAsset(x.client.chain), from: t.from, fee: true, units: gas, what: "fee", log: -1})
 }
 
 // withdrawal sees a payment from the beacon chain (EIP-4895), which is in gwei.
@@ -184,6 +252,8 @@ func (x *extraction) move(t current, m moved) error {
 	}
 	if m.from == t.from {
 		o.Nonce = t.tx.Nonce()
+	} else if x.watch.HasAddress(m.from) {
+		o.By = custody.EVMPlace(x.client.chain, t.from)
 	}
 	o.Evidence.Tx, o.Evidence.Log = hash, m.log
 	x.out.Movements = append(x.out.Movements, o)

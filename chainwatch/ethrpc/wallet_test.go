@@ -2,6 +2,7 @@ package ethrpc_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -92,11 +93,14 @@ func TestDialRefuses(t *testing.T) {
 	for want, config := range map[string]ethrpc.Config{
 		"a chain id and an endpoint": {},
 		"chain id 1337, expected 5":  {ChainID: 5, Endpoints: []string{w.chain.HTTPURL()}},
-		"no endpoint of eip155:1337": {ChainID: 1337, Endpoints: []string{silent.URL, "http://127.0.0.1:1"}},
 	} {
 		if _, err := ethrpc.Dial(w.ctx, config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
 		}
+	}
+	dark := w.dial("http://127.0.0.1:1", silent.URL)
+	if _, err := dark.Header(w.ctx, chainwatch.At{Tag: chainwatch.Latest}); err == nil || errors.Is(err, chainwatch.ErrNotFound) {
+		t.Errorf("no endpoint answers, and the header is said to be: %v", err)
 	}
 	c := w.dial("http://127.0.0.1:1", silent.URL, w.chain.WSURL())
 	if h, err := c.Header(w.ctx, chainwatch.At{Tag: chainwatch.Latest}); err != nil || h.Hash != w.chain.Head().Hash() {
