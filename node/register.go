@@ -170,11 +170,14 @@ func (n *Node) Withdrawals(_ context.Context, q api.ListQuery) (api.Page[api.Wit
 }
 
 func (n *Node) withdrawalOf(w wallet.Withdrawal) api.Withdrawal {
-	i := w.Intent
+	i, reason := w.Intent, w.Reason
+	if w.Outcome != "" {
+		reason = w.Outcome
+	}
 	return api.Withdrawal{
 		ID: w.ID, State: string(w.State), Wallet: i.Wallet, Owner: i.Client, From: i.From, To: i.To, Asset: string(i.Asset),
 		Symbol: n.symbol(i.Asset), Amount: n.whole(i.Asset, i.Amount), RequestedBy: i.Maker, RequestedAt: i.Created,
-		IntentHash: fmt.Sprintf("0x%x", w.Hash), Approvals: approvers(w), Needed: n.needed(), Tx: w.Tx, Reason: w.Reason,
+		IntentHash: fmt.Sprintf("0x%x", w.Hash), Approvals: approvers(w), Needed: n.needed(), Tx: w.Tx, Reason: reason,
 	}
 }
 

@@ -102,6 +102,7 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 	for _, x := range append(n.withdrawalsWaiting(p), n.adjustmentsWaiting(p)...) {
 		all = append(all, waiting(x))
 	}
+	all = append(all, n.fold.failed.conditions(n, p.withdrawals)...)
 	for _, out := range p.unauthorized {
 		all = append(all, n.unauthorized(out))
 	}
@@ -250,7 +251,7 @@ func (n *Node) unauthorized(o settle.Outflow) alert.Condition {
 	return alert.Condition{
 		Key: outflowKey(o), Kind: alert.UnauthorizedOutflow, Since: o.Observation.Effective, Latched: true,
 		Data: map[string]any{
-			"wallet": o.Wallet, "from": o.Observation.From, "to": o.Observation.To, "asset": o.Observation.Asset,
+			"class": o.Class, "by": o.Observation.By, "wallet": o.Wallet, "from": o.Observation.From, "to": o.Observation.To, "asset": o.Observation.Asset,
 			"symbol": n.symbol(o.Observation.Asset), "amount": n.whole(o.Observation.Asset, o.Observation.Amount),
 			"tx": o.Observation.Evidence.Tx, "block": o.Observation.Evidence.Block, "why": o.Why,
 		},

@@ -313,7 +313,10 @@ func (o wayOut) carry(ctx context.Context, w wallet.Withdrawal, put func(context
 		if err != nil {
 			return err
 		}
-		err = put(ctx, reading{source: o.name(), decide: func(*fold) ([]custody.Entry, error) {
+		err = put(ctx, reading{source: o.name(), decide: func(f *fold) ([]custody.Entry, error) {
+			if now, ok := f.withdrawals.Find(w.ID); !ok || now.State != wallet.Held {
+				return nil, &undecided{fmt.Errorf("withdrawal %s is %s since it was sent to the signers", w.ID, now.State)}
+			}
 			_, entries, err := record(custody.KindWithdrawalSigned, "signed/"+w.ID, w.ID, "signers", o.n.now().UTC(), signed)
 			return entries, err
 		}})

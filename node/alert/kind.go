@@ -26,6 +26,7 @@ const (
 	PartyDown            Kind = "keys.party_down"
 	QuorumLost           Kind = "keys.quorum_lost"
 	ApprovalWaiting      Kind = "approval.waiting"
+	WithdrawalFailed     Kind = "withdrawal.failed"
 	EarlyWarning         Kind = "netcapital.early_warning"
 	StatusChanged        Kind = "status.changed"
 	WireUnsettled        Kind = "wire.unsettled"
@@ -54,6 +55,7 @@ var kinds = [...]kindInfo{
 	{PartyDown, "RB-03", Warning},
 	{QuorumLost, "RB-03", Critical},
 	{ApprovalWaiting, "RB-15", Info},
+	{WithdrawalFailed, "RB-08", Warning},
 	{EarlyWarning, "RB-16", Critical},
 	{StatusChanged, "RB-17", Info},
 	{WireUnsettled, "RB-06", Warning},
