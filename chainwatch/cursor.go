@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -34,6 +35,9 @@ type position struct {
 	frozen  map[holding]struct{}
 	due     map[common.Address]struct{} // addresses whose balance is to be read next
 	saved   bool                        // a cursor has been emitted
+	// violatedAt is when the head's violation was found: its name, for those who
+	// release it.
+	violatedAt time.Time
 }
 
 func newPosition(anchor Header) *position {
@@ -41,7 +45,7 @@ func newPosition(anchor Header) *position {
 }
 
 func (p *position) clone() *position {
-	return &position{head: p.head.clone(), vouched: p.vouched, due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true}
+	return &position{head: p.head.clone(), vouched: p.vouched, due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true, violatedAt: p.violatedAt}
 }
 
 type cursorJSON struct {
@@ -51,6 +55,8 @@ type cursorJSON struct {
 	Safe     int       `json:"safe"`
 	Frozen   []holding `json:"frozen,omitempty"`
 	Violated string    `json:"violated,omitempty"`
+	// ViolatedAt is set where Violated is.
+	ViolatedAt time.Time `json:"violated_at,omitzero"`
 }
 
 func (p *position) encode(chain string) ([]byte, error) {
@@ -59,7 +65,7 @@ func (p *position) encode(chain string) ([]byte, error) {
 		Frozen: slices.SortedFunc(maps.Keys(p.frozen), compareHoldings),
 	}
 	if err := p.head.violated; err != nil {
-		c.Violated = err.Error()
+		c.Violated, c.ViolatedAt = err.Error(), p.violatedAt
 	}
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -74,6 +80,16 @@ func sortedAddresses(set map[common.Address]struct{}) []common.Address {
 
 func compareHoldings(a, b holding) int {
 	return cmp.Or(a.Address.Cmp(b.Address), cmp.Compare(a.Asset, b.Asset))
+}
+
+// FinalOf is the block that is final in a cursor of the given chain: up to there
+// whoever keeps the cursor has followed it.
+func FinalOf(chain string, cursor []byte) (BlockID, error) {
+	p, err := decodePosition(chain, cursor)
+	if err != nil {
+		return BlockID{}, err
+	}
+	return p.head.Final(), nil
 }
 
 // decodePosition reads a cursor of the given chain.
@@ -104,7 +120,7 @@ func decodePosition(chain string, data []byte) (*position, error) {
 		p.frozen[h] = struct{}{}
 	}
 	if c.Violated != "" {
-		p.head.violated = fmt.Errorf("%w (as recorded): %s", ErrFinalityViolated, c.Violated)
+		p.head.violated, p.violatedAt = fmt.Errorf("%w (as recorded): %s", ErrFinalityViolated, c.Violated), c.ViolatedAt
 	}
 	return p, nil
 }

@@ -25,6 +25,9 @@ type Follower struct {
 	Start uint64
 	// Finality is empty for a chain whose clients tell safe and finalized.
 	Finality DepthPolicy
+	// Released, when set, says whether people have released the violation of finality
+	// that was found at the given time. The follower then goes on: see [Follower.Run].
+	Released func(violated time.Time) bool
 	// Hints, when set, say that there may be something new. Polling goes on.
 	Hints <-chan struct{}
 
@@ -65,6 +68,12 @@ func (e errStop) Unwrap() error { return e.error }
 // Run follows the chain until ctx ends, emit fails, or finality is violated. emit
 // returns when the batch is durable. A batch that was not acknowledged is made anew,
 // perhaps cut differently. Errors of the source are retried and shown by Health.
+//
+// After a violation that was released, Run asks the witnesses anew. If enough of them
+// have our final block again, it goes on as if nothing had been. Otherwise it takes
+// the block of that height that they now call final for its own, retracts whatever
+// was not yet final, and reads every balance: what was booked as final before and is
+// not on the chain any more shows as a difference that people have to book.
 func (f *Follower) Run(ctx context.Context, emit func(context.Context, Batch) error) error {
 	if f.Now == nil || f.Source == nil || f.Watch == nil {
 		return errors.New("follower needs a source, a watch set and a clock")
@@ -137,7 +146,9 @@ func (f *Follower) pause(ctx context.Context, wait time.Duration) error {
 
 // step makes and emits at most one batch. It says whether there is more to do at once.
 func (f *Follower) step(ctx context.Context, emit func(context.Context, Batch) error) (more bool, err error) {
-	if err := f.open(ctx); err != nil {
+	if err := f.open(ctx); errors.Is(err, ErrFinalityViolated) && f.Released != nil && f.Released(f.pos.violatedAt) {
+		return true, f.resume(ctx, emit)
+	} else if err != nil {
 		return false, err
 	}
 	a, err := f.advance(ctx)
@@ -183,51 +194,11 @@ func (f *Follower) open(ctx context.Context) error {
 	return nil
 }
 
-// anchor is the block that is final before the first one read, as k witnesses have
-// it. A chain that has finalized nothing yet is read from its first block.
-func (f *Follower) anchor(ctx context.Context) (Header, error) {
-	k, stands := f.stands()
-	var mu sync.Mutex
-	var heights []uint64
-	f.each(ctx, stands, func(ctx context.Context, s *stand) (err error) {
-		s.latest, err = s.witness.Header(ctx, At{Tag: Finalized})
-		if errors.Is(err, ErrNotFound) {
-			s.latest, err = s.witness.Header(ctx, At{Number: 0})
-		}
-		if err == nil {
-			mu.Lock()
-			defer mu.Unlock()
-			heights = append(heights, s.latest.Number)
-		}
-		return err
-	})
-	a := &advance{f: f, k: k, stands: stands}
-	defer f.showRound(a)
-	err := silence(stands)
-	if height, ok := highest(k, heights); ok {
-		if f.Start > 0 {
-			height = min(height, f.Start-1)
-		}
-		b := f.name(ctx, stands, height)
-		if anchor, ok := b.agreed(k); ok {
-			return anchor, nil
-		}
-		a.disagreement, err = b.disagreement(), silence(stands)
-	}
-	switch {
-	case err != nil:
-	case a.disagreement != nil:
-		err = fmt.Errorf("%w %s", ErrDisagreement, a.disagreement)
-	default:
-		err = fmt.Errorf("%w: %d have to agree: %w", ErrTooFew, k, silent(stands))
-	}
-	return Header{}, fmt.Errorf("finding where to start: %w", err)
-}
-
 // latch emits a last batch, whose cursor remembers the violation: a follower started
 // from it refuses to run.
 func (f *Follower) latch(ctx context.Context, violation error, emit func(context.Context, Batch) error) error {
-	f.pos.head.violated = violation
+	f.pos.head.violated, f.pos.violatedAt = violation, f.Now().UTC()
+	f.show()
 	batch, err := (&advance{f: f, position: f.pos}).batch(f.Now())
 	if err == nil {
 		err = emit(ctx, batch)

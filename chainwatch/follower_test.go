@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -237,4 +238,74 @@ func FuzzCursor(f *testing.F) {
 	f.Add([]byte(`{"v":1,"chain":"eip155:7","blocks":[{"number":1},{"number":2}],"safe":1,"frozen":[{"address":"0x0000000000000000000000000000000000000001","asset":"a"}]}`))
 	f.Add([]byte(`{"v":1,"chain":"eip155:7","blocks":[{}],"violated":"yes"}`))
 	f.Fuzz(func(_ *testing.T, data []byte) { _ = chainwatch.DecodeCursor(simChainName, data) })
+}
+
+// TestViolationReleased: after people have released a violation the follower goes on
+// with what the chain now calls final, and takes back what was not final before; a
+// release is of one violation, not of the next.
+func TestViolationReleased(t *testing.T) {
+	for name, back := range map[string]bool{"another chain": false, "the old chain is back": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine()
+			m.chain.extend([]simTx{{id: 1, to: simAddress(0), units: 5}}, nil)
+			m.chain.extend(nil, nil)
+			m.chain.safe, m.chain.final = 2, 2
+			m.chain.extend([]simTx{{id: 2, to: simAddress(0), units: 7}}, nil)
+			if err := m.run(t, 3); err != nil {
+				t.Fatal(err)
+			}
+			kept := slices.Clone(m.chain.canon)
+			m.chain.cut(3)
+			for range 4 {
+				m.chain.extend(nil, nil)
+			}
+			if err := m.run(t, 1); !errors.Is(err, chainwatch.ErrFinalityViolated) {
+				t.Fatal(err)
+			}
+			if back {
+				m.chain.canon = kept
+			}
+			m.start() // from the last cursor
+			var released time.Time
+			m.f.Released = func(at time.Time) bool { return !released.IsZero() && at.Equal(released) }
+			if err := m.run(t, 1); !errors.Is(err, chainwatch.ErrFinalityViolated) {
+				t.Fatalf("nobody has released it: %v", err)
+			}
+			released, said := m.f.Health().Violated, len(m.batches)
+			if released.IsZero() {
+				t.Fatal("the violation has no name")
+			}
+			if err := m.run(t, 4); err != nil {
+				t.Fatal(err)
+			}
+			retracted := 0
+			for _, b := range m.batches[said:] {
+				for _, o := range b.Observations {
+					if o.Stage == custody.Retracted {
+						retracted++
+					}
+				}
+			}
+			tip := m.chain.tip().header
+			if h := m.f.Health(); h.Head.Hash != tip.Hash || !h.Violated.IsZero() || (retracted == 1) == back {
+				t.Errorf("head %s of %s, %d retracted: %+v", h.Head, tip.BlockID, retracted, h)
+			}
+			m.start()
+			if err := m.run(t, 1); err != nil {
+				t.Errorf("started again: %v", err)
+			}
+			m.f.Released = func(at time.Time) bool { return at.Equal(released) }
+			m.chain.safe, m.chain.final = len(m.chain.canon)-1, len(m.chain.canon)-1
+			if err := m.run(t, 2); err != nil {
+				t.Fatal(err)
+			}
+			m.chain.cut(2)
+			for range 3 {
+				m.chain.extend(nil, nil)
+			}
+			if err := m.run(t, 2); !errors.Is(err, chainwatch.ErrFinalityViolated) {
+				t.Errorf("a second violation passed with the release of the first: %v", err)
+			}
+		})
+	}
 }

@@ -32,6 +32,9 @@ type Health struct {
 	Safe     BlockID   `json:"safe"`
 	Final    BlockID   `json:"final"`
 	HeadTime time.Time `json:"head_time"`
+	// Violated is when something final was found contradicted, until people have
+	// released that. It names the violation.
+	Violated time.Time `json:"violated,omitzero"`
 	// Polled is when the source last answered everything it was asked.
 	Polled time.Time `json:"polled"`
 	// LastError is the error of the last poll that failed, and LastErrorAt when.
@@ -84,6 +87,10 @@ func (f *Follower) show() {
 	defer f.mu.Unlock()
 	h := f.pos.head
 	f.state.Head, f.state.Safe, f.state.Final, f.state.HeadTime = h.Tip().BlockID, h.Safe(), h.Final(), h.Tip().Time
+	f.state.Violated = time.Time{}
+	if h.Violated() != nil {
+		f.state.Violated = f.pos.violatedAt
+	}
 }
 
 // showRound publishes what the witnesses said. What was published before is not

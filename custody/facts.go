@@ -21,6 +21,7 @@ const (
 	KindObserved        = "observed"
 	KindExpected        = "transfer.expected"
 	KindReleased        = "outflow.released"
+	KindChainReleased   = "chain.released"
 )
 
 // The kinds of entry in the life of a withdrawal. The first five are decided by
@@ -177,6 +178,15 @@ type OutflowReleased struct {
 	Outflow Ref      `json:"outflow"`
 	By      []string `json:"by"`
 	Reason  string   `json:"reason"`
+}
+
+// ChainReleased is the fact that people let a chain be followed again which had
+// contradicted something final. Violated is when that was found, and its name.
+type ChainReleased struct {
+	Chain    string    `json:"chain"`
+	Violated time.Time `json:"violated"`
+	By       []string  `json:"by"`
+	Reason   string    `json:"reason"`
 }
 
 // FactEntry makes the entry that records a fact. The body is JSON, whose encoding

@@ -270,6 +270,11 @@ func (n *Node) releaseAlert(c api.ReleaseAlert) decision {
 		if !open {
 			return "", nil, api.Errorf(api.CodeNotFound, "alert %q is not open", c.ID)
 		}
+		for id := range n.chains {
+			if violationKey(id) == a.Key {
+				return n.releaseChain(c, a, id, now)
+			}
+		}
 		for _, out := range f.settle.Unauthorized() {
 			if outflowKey(out) != a.Key {
 				continue

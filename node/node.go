@@ -318,6 +318,7 @@ type fold struct {
 	matcher     *recon.Matcher
 	cases       *cases
 	failed      failures
+	releases    releases
 	priced      priced
 	reports     reports
 	wires       payments
@@ -340,7 +341,7 @@ func (n *Node) newFold() (*fold, error) {
 	return &fold{
 		settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: newHeard(), priced: priced{},
 		matcher: recon.NewMatcher(machine), cases: newCases(),
-		failed: failures{},
+		failed: failures{}, releases: releases{},
 	}, err
 }
 
@@ -358,7 +359,7 @@ func (f *fold) mean(entries ...custody.Entry) error {
 // keep folds entries that are in the journal into everything else.
 func (f *fold) keep(entries ...custody.Entry) error {
 	for _, e := range entries {
-		if err := f.failed.apply(e); err != nil {
+		if err := errors.Join(f.failed.apply(e), f.releases.apply(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
 		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e, f.heard), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e), f.wires.apply(e)); err != nil {

@@ -77,10 +77,17 @@ func (n *Node) openChain(ctx context.Context, config ChainConfig) (*chain, error
 		return nil, err
 	}
 	watch := chainwatch.NewWatchSet(config.ID)
-	cursor, _ := n.books.Cursor(config.ID)
+	cursor, followed := n.books.Cursor(config.ID)
+	if followed {
+		if n.finals[config.ID], err = chainwatch.FinalOf(config.ID, cursor); err != nil {
+			client.Close()
+			return nil, err
+		}
+	}
 	c := &chain{config: config, watch: watch, client: client, hints: make(chan struct{}, 1)}
 	c.follower = &chainwatch.Follower{
 		Source: client, Watch: watch, Now: n.now, Cursor: cursor, Poll: config.Poll, SweepEvery: config.Sweep, Hints: c.hints,
+		Released: c.released,
 	}
 	return c, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"goodcontrol/chainwatch"
@@ -99,21 +100,26 @@ type chain struct {
 	watch    *chainwatch.WatchSet
 	client   *ethrpc.Client
 	hints    chan struct{}
+	// release is when the last violation was found that people have released.
+	release atomic.Pointer[time.Time]
 }
 
 func (c *chain) name() string { return c.config.ID }
 
 // run follows the chain. When it contradicts something final, following ends and
-// the input says so from then on: people must decide.
+// the input says so from then on, until two people have released it.
 func (c *chain) run(ctx context.Context, put func(context.Context, reading) error) error {
-	err := c.follower.Run(ctx, func(ctx context.Context, b chainwatch.Batch) error {
-		return put(ctx, reading{source: b.Source, cursor: b.Cursor, observations: b.Observations, final: &b.Final, reorg: b.Reorg})
-	})
-	if !errors.Is(err, chainwatch.ErrFinalityViolated) {
-		return err
+	for {
+		err := c.follower.Run(ctx, func(ctx context.Context, b chainwatch.Batch) error {
+			return put(ctx, reading{source: b.Source, cursor: b.Cursor, observations: b.Observations, final: &b.Final, reorg: b.Reorg})
+		})
+		if !errors.Is(err, chainwatch.ErrFinalityViolated) {
+			return err
+		}
+		if err := c.awaitRelease(ctx); err != nil {
+			return err // freshen has told of it
+		}
 	}
-	<-ctx.Done() // freshen tells of it
-	return ctx.Err()
 }
 
 // input is how fresh the chain is: the time in its newest block.
@@ -176,10 +182,6 @@ func (n *Node) note(r reading) {
 func (n *Node) freshen() {
 	for id, c := range n.chains {
 		n.inputs[id] = c.input()
-		// Before its first reading a follower stands where the journal's cursor does.
-		if final := c.follower.Health().Final; n.finals[id] == (chainwatch.BlockID{}) && final != n.finals[id] {
-			n.finals[id] = final
-		}
 	}
 }
 

@@ -148,6 +148,27 @@ func TestFinalityViolated(t *testing.T) {
 	w.start()
 	w.status(api.UnknownStatus, chainID, "finality violated")
 	check()
+	var id string
+	for _, a := range w.alerts() {
+		if a.Kind == "chain.deep_reorg" {
+			id = a.ID
+		}
+	}
+	w.refused(api.CodeRefused, "another person", "/v1/alerts/"+id+"/release", m{"by": "cleo", "note": "nobody acknowledged it"})
+	w.post("/v1/alerts/"+id+"/ack", m{"by": "olga", "note": "the chain's operators confirm"})
+	w.refused(api.CodeRefused, "another person", "/v1/alerts/"+id+"/release", m{"by": "olga", "note": "the same person"})
+	w.post("/v1/alerts/"+id+"/release", m{"by": "cleo", "note": "follow the new chain"})
+	// What was final is not on the chain any more: that is said, and booked by nobody.
+	w.status(api.UnknownStatus, "books and "+chainID+" differ")
+	w.holds(forClient("alice"), ether, ethers(12), ethers(0)) // with what came since
+	w.stop()
+	w.start()
+	w.followed()
+	_, err = w.chain.SendETH(t.Context(), w.chain.Account("alice"), w.addressOf("segregated"), coins(8))
+	w.ok(err)
+	w.seal()
+	w.finalize()
+	w.holds(forClient("alice"), ether, ethers(20), ethers(0))
 }
 
 // TestInboxThatStops: an inbox that cannot go on is not green.

@@ -107,6 +107,9 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 		all = append(all, n.unauthorized(out))
 	}
 	for id, c := range n.chains {
+		if v, is := c.violation(); is {
+			all = append(all, v)
+		}
 		if d := c.follower.Health().Disagreement; d != nil && d.Until.IsZero() {
 			all = append(all, alert.Condition{
 				Key: "chain.endpoint_disagreement/" + id, Kind: alert.EndpointDisagreement, Since: d.Since,
@@ -295,6 +298,7 @@ func reorgOf(chain string, r chainwatch.Reorg) alert.Condition {
 
 // publish lets readers see the picture, and wakes those who follow the journal.
 func (n *Node) publish(p *picture) {
+	n.heed()
 	p.head = n.books.Head()
 	p.alerts = n.fold.alerts.Clone()
 	p.reports = n.fold.reports
