@@ -77,6 +77,7 @@ func (a *advance) more() bool {
 // takeBack disconnects every block above the common ancestor, newest first.
 func (a *advance) takeBack(ancestor BlockID) error {
 	a.reorg = &Reorg{Old: a.head.Tip().BlockID}
+	a.turns++
 	for a.head.Tip().Hash != ancestor.Hash {
 		b, err := a.head.Disconnect()
 		if err != nil {

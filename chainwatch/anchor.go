@@ -66,7 +66,7 @@ func (f *Follower) resume(ctx context.Context, emit func(context.Context, Batch)
 		return nil
 	}
 	a := &advance{f: f, position: newPosition(anchor), reorg: &Reorg{Depth: uint64(len(old.blocks)), Old: old.Tip().BlockID}}
-	a.frozen, a.saved = f.pos.frozen, true
+	a.frozen, a.turns, a.saved = f.pos.frozen, f.pos.turns+1, true
 	for _, b := range slices.Backward(old.blocks[1:]) {
 		for _, m := range slices.Backward(b.Movements) {
 			a.observations = append(a.observations, atStage(m, custody.Retracted))

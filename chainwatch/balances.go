@@ -133,11 +133,17 @@ func (a *advance) observeCondition(b Balance) {
 	a.head.touchTip(b.Address)
 }
 
-// stateOf begins an observation of an address after the tip.
+// stateOf begins an observation of an address after the tip. When the same block has
+// left the chain and come back it is a new observation: what was read between must
+// not stay the last word.
 func (a *advance) stateOf(b Balance, what string) custody.Observation {
 	chain, tip := a.f.Source.Chain(), a.head.Tip()
+	ref := fmt.Sprintf("%s/%s/%s/%s/%s", chain, what, b.Address.Hex(), b.Asset, tip.Hash.Hex())
+	if a.turns > 0 {
+		ref += fmt.Sprintf("#%d", a.turns)
+	}
 	return custody.Observation{
-		Ref:       custody.Ref(fmt.Sprintf("%s/%s/%s/%s/%s", chain, what, b.Address.Hex(), b.Asset, tip.Hash.Hex())),
+		Ref:       custody.Ref(ref),
 		Stage:     custody.Included,
 		Source:    chain,
 		Asset:     b.Asset,

@@ -35,6 +35,9 @@ type position struct {
 	frozen  map[holding]struct{}
 	due     map[common.Address]struct{} // addresses whose balance is to be read next
 	saved   bool                        // a cursor has been emitted
+	// turns counts how often blocks were taken back. What is read at a block that has
+	// come back is another reading than the one before it went.
+	turns uint64
 	// violatedAt is when the head's violation was found: its name, for those who
 	// release it.
 	violatedAt time.Time
@@ -45,7 +48,7 @@ func newPosition(anchor Header) *position {
 }
 
 func (p *position) clone() *position {
-	return &position{head: p.head.clone(), vouched: p.vouched, due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true, violatedAt: p.violatedAt}
+	return &position{head: p.head.clone(), vouched: p.vouched, due: maps.Clone(p.due), frozen: maps.Clone(p.frozen), saved: true, turns: p.turns, violatedAt: p.violatedAt}
 }
 
 type cursorJSON struct {
@@ -54,6 +57,7 @@ type cursorJSON struct {
 	Blocks   []Block   `json:"blocks"`
 	Safe     int       `json:"safe"`
 	Frozen   []holding `json:"frozen,omitempty"`
+	Turns    uint64    `json:"turns,omitempty"`
 	Violated string    `json:"violated,omitempty"`
 	// ViolatedAt is set where Violated is.
 	ViolatedAt time.Time `json:"violated_at,omitzero"`
@@ -61,7 +65,7 @@ type cursorJSON struct {
 
 func (p *position) encode(chain string) ([]byte, error) {
 	c := cursorJSON{
-		Version: cursorVersion, Chain: chain, Blocks: p.head.blocks, Safe: p.head.safe,
+		Version: cursorVersion, Chain: chain, Blocks: p.head.blocks, Safe: p.head.safe, Turns: p.turns,
 		Frozen: slices.SortedFunc(maps.Keys(p.frozen), compareHoldings),
 	}
 	if err := p.head.violated; err != nil {
@@ -109,7 +113,7 @@ func decodePosition(chain string, data []byte) (*position, error) {
 		return nil, fmt.Errorf("cursor says that block %d of %d is safe", c.Safe, len(c.Blocks))
 	}
 	p := newPosition(c.Blocks[0].Header)
-	p.saved = true
+	p.saved, p.turns = true, c.Turns
 	for _, b := range c.Blocks[1:] {
 		if err := p.head.Connect(b); err != nil {
 			return nil, fmt.Errorf("cursor: %w", err)

@@ -46,6 +46,7 @@ type Follower struct {
 	// addresses are read again (default 32), for what changes without a trace.
 	SweepEvery uint64
 
+	late  sync.Map // names of witnesses that did not answer in time
 	pos   *position
 	sweep sweep
 	mu    sync.Mutex

@@ -27,18 +27,31 @@ func (f *Follower) stands() (k int, stands []*stand) {
 }
 
 // each lets every stand that counts be asked, all at once. One of several witnesses
-// that takes longer than Patience has not answered.
+// that takes longer than Patience has not answered, and has a tenth of it from then
+// on until it answers in time: a server that hangs does not hold up the others.
 func (f *Follower) each(ctx context.Context, stands []*stand, ask func(context.Context, *stand) error) {
-	if len(stands) > 1 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.Patience)
-		defer cancel()
-	}
 	var all sync.WaitGroup
 	for _, s := range stands {
-		if s.counts() {
-			all.Go(func() { s.err = ask(ctx, s) })
+		if !s.counts() {
+			continue
 		}
+		all.Go(func() {
+			if len(stands) == 1 {
+				s.err = ask(ctx, s)
+				return
+			}
+			name, patience := s.witness.Name(), f.Patience
+			if _, late := f.late.Load(name); late {
+				patience /= 10
+			}
+			timed, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			if s.err = ask(timed, s); timed.Err() != nil && ctx.Err() == nil {
+				f.late.Store(name, true)
+			} else {
+				f.late.Delete(name)
+			}
+		})
 	}
 	all.Wait()
 }

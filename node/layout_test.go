@@ -57,9 +57,10 @@ var layout = map[string]row{
 	"node/redact":  {"", "what is left out of the log must not depend on who logs it"},
 	"node/runbook": {"node/alert", "instructions tell, and ask nothing"},
 
-	"testnet":           {"custody chainwatch offchain", "the world is made of outside things"},
-	"testnet/books":     {"custody offchain offchain/*", "banks and depositories write files as the real ones do"},
-	"testnet/preparams": {"", "bytes that production refuses"},
+	"testnet":            {"custody chainwatch offchain", "the world is made of outside things"},
+	"testnet/books":      {"custody offchain offchain/*", "banks and depositories write files as the real ones do"},
+	"testnet/faultproxy": {"", "a broken endpoint knows nothing of what it breaks"},
+	"testnet/preparams":  {"", "bytes that production refuses"},
 
 	"cmd/custodyd":     {"node node/* custody custody/wallet", "starts the node and holds no logic"},
 	"cmd/signerd":      {"keys keys/* custody custody/wallet cmd/signerd/*", "one signing party: no ledger, no API for people, no test world"},

@@ -23,9 +23,11 @@ import (
 
 // funded is an opened world in which bob has 25,000 tokens in the omnibus, alice 10
 // ETH in her own address, and the firm 1 ETH for fees in the omnibus.
-func funded(t testing.TB) *world {
+func funded(t testing.TB) *world { return fundedAs(t, func(*world) {}) }
+
+func fundedAs(t testing.TB, change func(*world)) *world {
 	t.Helper()
-	w := opened(t)
+	w := openedAs(t, change)
 	_, err := w.token.Transfer(t.Context(), w.chain.Account("bob"), w.addressOf("omnibus"), tokens(25_000))
 	w.ok(err)
 	_, err = w.chain.SendETH(t.Context(), w.chain.Account("treasury"), w.addressOf("omnibus"), coins(1))

@@ -75,6 +75,7 @@ type world struct {
 	end     func() error
 	wallets map[string]string
 	keys    atomic.Int64
+	silence func() // ends the hints
 }
 
 // newWorld makes everything but the node.
@@ -233,9 +234,13 @@ func (w *world) stop() {
 // opened starts the node with clients, wallets and opening statements, so that it
 // is COMPLIANT: the firm has 2,000,000 at the bank, 500,000 of them in the special
 // account, and 500 shares.
-func opened(t testing.TB) *world {
+func opened(t testing.TB) *world { return openedAs(t, func(*world) {}) }
+
+// openedAs is opened with a configuration that was changed before.
+func openedAs(t testing.TB, change func(*world)) *world {
 	t.Helper()
 	w := newWorld(t)
+	change(w)
 	w.start()
 	w.clients()
 	w.ok(w.bank.Credit(operating, dollars(1_500_000), "ACCT/firm capital", "CAP-1"))

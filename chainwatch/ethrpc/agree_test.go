@@ -175,7 +175,7 @@ func TestEndpointsAreDistinct(t *testing.T) {
 	c := w.agree(0, first.URL+"/key/1", second.URL, first.URL+"/key/2")
 	var names []string
 	for _, witness := range c.Witnesses() {
-		names = append(names, strings.TrimPrefix(strings.TrimPrefix(witness.Name(), first.Listener.Addr().String()), second.Listener.Addr().String()))
+		names = append(names, strings.NewReplacer(first.URL[len("http://"):], "", second.URL[len("http://"):], "").Replace(witness.Name()))
 	}
 	if got := strings.Join(names, ","); got != ",,#2" {
 		t.Errorf("names beyond the hosts: %q", got)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
@@ -56,62 +58,102 @@ func (c *Client) use(ctx context.Context, ep *endpoint) error {
 	return nil
 }
 
-// order lists the endpoints: the one that last answered, the others, then those
-// that are cordoned.
+// order lists the endpoints: the one that last answered, the others, those that let
+// the last request time out, then those that are cordoned.
 func (c *Client) order() []*endpoint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var first, good, bad []*endpoint
+	var ranks [4][]*endpoint
 	for _, ep := range c.endpoints {
+		rank := 1
 		switch {
 		case ep.cordoned != nil:
-			bad = append(bad, ep)
+			rank = 3
+		case ep.slow:
+			rank = 2
 		case ep == c.preferred:
-			first = append(first, ep)
-		default:
-			good = append(good, ep)
+			rank = 0
 		}
+		ranks[rank] = append(ranks[rank], ep)
 	}
-	return append(append(first, good...), bad...)
+	return slices.Concat(ranks[:]...)
 }
 
 // try asks one endpoint after the other until ask succeeds. ask checks what it is
-// told. An endpoint whose data do not verify is cordoned. When all fail, the errors
-// are returned together; they are ErrNotFound only if every endpoint said so.
+// told. An endpoint whose data do not verify is cordoned. While there are others each
+// has Config.Patience only; those that took longer are then asked again, with all of
+// Config.Timeout. When all fail, the errors are returned together; they are
+// ErrNotFound only if every endpoint said so.
 func (c *Client) try(ctx context.Context, ask func(ctx context.Context, rpc *rpc.Client) error) error {
-	var all error
-	absent := 0
 	endpoints := c.order()
+	t := attempt{client: c, ask: ask, of: len(endpoints)}
+	if len(endpoints) > 1 {
+		if t.all(ctx, endpoints, c.config.Patience) || len(t.late) == 0 {
+			return t.err(ctx)
+		}
+		endpoints = t.late
+	}
+	t.all(ctx, endpoints, c.config.Timeout)
+	return t.err(ctx)
+}
+
+// attempt is one question to several endpoints.
+type attempt struct {
+	client *Client
+	ask    func(ctx context.Context, rpc *rpc.Client) error
+	of     int
+	done   bool
+	absent int
+	late   []*endpoint
+	failed error
+}
+
+// all asks each in turn, and says whether that is the end of it.
+func (t *attempt) all(ctx context.Context, endpoints []*endpoint, patience time.Duration) bool {
+	t.late = nil
 	for _, ep := range endpoints {
-		err := c.ask(ctx, ep, ask)
+		err := t.client.ask(ctx, ep, patience, t.ask)
 		switch {
 		case err == nil:
-			c.answered(ep)
-			return nil
+			t.client.answered(ep)
+			t.done = true
+			return true
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return true
 		case errors.Is(err, chainwatch.ErrNotFound):
-			absent++
+			t.absent++
 			continue
+		case errors.Is(err, context.DeadlineExceeded):
+			t.client.demote(ep)
+			t.late = append(t.late, ep)
 		}
-		all = errors.Join(all, fmt.Errorf("%s: %w", ep.url, err))
+		t.failed = errors.Join(t.failed, fmt.Errorf("%s: %w", ep.name, err))
 	}
-	if absent == len(endpoints) {
+	return false
+}
+
+func (t *attempt) err(ctx context.Context) error {
+	switch {
+	case t.done:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case t.absent == t.of:
 		return chainwatch.ErrNotFound
 	}
-	return all
+	return t.failed
 }
 
 // ask asks one endpoint. If what it says does not verify, it is cordoned.
-func (c *Client) ask(ctx context.Context, ep *endpoint, ask func(ctx context.Context, rpc *rpc.Client) error) error {
+func (c *Client) ask(ctx context.Context, ep *endpoint, patience time.Duration, ask func(ctx context.Context, rpc *rpc.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := c.use(ctx, ep); err != nil {
 		if errors.Is(err, errOtherChain) {
 			c.cordon(ep, err)
 		}
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
-	defer cancel()
 	err := ask(ctx, ep.rpc)
 	if errors.Is(err, evm.ErrInvalid) || errors.Is(err, evm.ErrUnreadable) {
 		err = fmt.Errorf("%w: %w", chainwatch.ErrInvalid, err)
@@ -120,10 +162,16 @@ func (c *Client) ask(ctx context.Context, ep *endpoint, ask func(ctx context.Con
 	return err
 }
 
+func (c *Client) demote(ep *endpoint) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ep.slow = true
+}
+
 func (c *Client) answered(ep *endpoint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.preferred = ep
+	c.preferred, ep.slow = ep, false
 }
 
 // cordon keeps the first evidence.

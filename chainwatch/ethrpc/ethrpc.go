@@ -59,6 +59,9 @@ type Config struct {
 	// answer (default 64 MiB).
 	Timeout     time.Duration
 	MaxResponse int64
+	// Patience is how long one of several endpoints may take before the next is asked
+	// (default 1.5 s).
+	Patience time.Duration
 	// MaxGas bounds what EstimateGas returns (default 1,000,000).
 	MaxGas uint64
 }
@@ -88,6 +91,7 @@ type endpoint struct {
 	name     string
 	rpc      *rpc.Client
 	checked  bool // it has reported the right chain id
+	slow     bool // it let the last request time out
 	cordoned error
 }
 
@@ -112,6 +116,9 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 	}
 	if config.Timeout == 0 {
 		config.Timeout = 20 * time.Second
+	}
+	if config.Patience == 0 {
+		config.Patience = 1500 * time.Millisecond
 	}
 	if config.MaxResponse == 0 {
 		config.MaxResponse = 64 << 20

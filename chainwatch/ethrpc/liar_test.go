@@ -5,14 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/big"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -22,105 +18,57 @@ import (
 	"goodcontrol/chainwatch/ethrpc"
 	"goodcontrol/custody"
 	"goodcontrol/testnet"
+	"goodcontrol/testnet/faultproxy"
 )
 
 // lie changes the answer to a method. It returns false for what it leaves alone.
 type lie func(method string, answer map[string]json.RawMessage) bool
 
-// liar is a JSON-RPC server between a client and a real node.
+// liar is an endpoint between a client and a real node.
 type liar struct {
-	*httptest.Server
-	node string
-	mu   sync.Mutex
-	lie  lie
-	told int
-	met  chan struct{} // closed when the lie was told three times
+	*faultproxy.Proxy
+	URL string
 }
 
 func newLiar(t testing.TB, node string) *liar {
-	l := &liar{node: node}
-	l.Server = httptest.NewServer(l)
-	t.Cleanup(l.Close)
-	return l
+	p, err := faultproxy.New(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &liar{p, p.URL()}
 }
 
 // tell makes the liar tell this from now on. The channel is closed when it has been
 // told three times.
 func (l *liar) tell(next lie) <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lie, l.told, l.met = next, 0, make(chan struct{})
-	return l.met
+	if next == nil {
+		return l.Set(nil)
+	}
+	return l.Set(func(x *faultproxy.Exchange) {
+		x.Each(nil, func(c faultproxy.Call, a *faultproxy.Answer) bool {
+			answer := map[string]json.RawMessage{}
+			if a.Result != nil {
+				answer["result"] = a.Result
+			}
+			if a.Error != nil {
+				answer["error"] = a.Error
+			}
+			told := next(c.Method, answer)
+			a.Result, a.Error = answer["result"], answer["error"]
+			return told
+		})
+	})
 }
 
 // turn makes the liar answer from another node.
-func (l *liar) turn(node string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.node = node
-}
+func (l *liar) turn(node string) { l.Turn(node) }
 
-func (l *liar) lies() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.told
-}
-
-func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
-	}
-	l.mu.Lock()
-	node := l.node
-	l.mu.Unlock()
-	resp, err := http.Post(node, "application/json", bytes.NewReader(body))
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(l.twist(body, answer)) // a client that has gone away is no concern
-}
-
-// twist applies the lie to each answer, of a batch too.
-func (l *liar) twist(request, answer []byte) []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lie == nil {
-		return answer
-	}
-	var calls []struct{ Method string }
-	var answers []map[string]json.RawMessage
-	batch := request[0] == '['
-	if batch {
-		mustJSON(json.Unmarshal(request, &calls), json.Unmarshal(answer, &answers))
-	} else {
-		calls, answers = make([]struct{ Method string }, 1), make([]map[string]json.RawMessage, 1)
-		mustJSON(json.Unmarshal(request, &calls[0]), json.Unmarshal(answer, &answers[0]))
-	}
-	for i := range answers {
-		if l.lie(calls[i].Method, answers[i]) {
-			if l.told++; l.told == 3 {
-				close(l.met)
-			}
-		}
-	}
-	var twisted []byte
-	var err error
-	if batch {
-		twisted, err = json.Marshal(answers)
-	} else {
-		twisted, err = json.Marshal(answers[0])
-	}
-	mustJSON(err)
-	return twisted
-}
+func (l *liar) lies() int { return l.Hits() }
 
 func mustJSON(errs ...error) {
 	if err := errors.Join(errs...); err != nil {

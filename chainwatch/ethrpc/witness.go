@@ -45,7 +45,7 @@ func (w witness) Header(ctx context.Context, at chainwatch.At) (chainwatch.Heade
 		}
 	}
 	var header *types.Header
-	err := w.client.ask(ctx, w.endpoint, func(ctx context.Context, client *rpc.Client) (err error) {
+	err := w.client.ask(ctx, w.endpoint, w.client.config.Timeout, func(ctx context.Context, client *rpc.Client) (err error) {
 		header, err = fetchHeader(ctx, client, at)
 		return err
 	})
