@@ -398,8 +398,8 @@ func TestKinds(t *testing.T) {
 		}
 		seen[k] = true
 	}
-	if len(seen) != 17 {
-		t.Errorf("%d kinds, expected those of the contract and wire.unsettled", len(seen))
+	if len(seen) != 18 {
+		t.Errorf("%d kinds, expected those of the contract, wire.unsettled and withdrawal.failed", len(seen))
 	}
 	for s := alert.Info; s <= alert.Critical; s++ {
 		text, err := s.MarshalText()
