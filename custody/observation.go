@@ -130,7 +130,8 @@ type Observation struct {
 	To   Place `json:"to,omitempty"`
 	// Fee marks a movement which is the chain's charge for a transaction of From.
 	Fee bool `json:"fee,omitempty"`
-	// Nonce is the sender's transaction count, with which an intent is matched.
+	// Nonce is the sender's transaction count, with which an intent is matched. With
+	// the balance of a chain's coin it is how many transactions the place has sent.
 	Nonce uint64 `json:"nonce,omitempty"`
 	// By is who sent the transaction, where that is not From: somebody else has
 	// moved what is there.

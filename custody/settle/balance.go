@@ -35,11 +35,15 @@ func (m *Machine) observeBalance(o custody.Observation) ([]custody.Entry, error)
 	if m.superseded(o) {
 		return entries, nil
 	}
+	unseen, err := m.unseen(o)
+	if err != nil {
+		return nil, err
+	}
 	received, err := m.receive(o, place)
 	if err == nil && len(received) == 0 {
 		received, err = m.distributed(o, place)
 	}
-	return append(entries, received...), err
+	return append(append(entries, unseen...), received...), err
 }
 
 // superseded says whether a later statement of the same place is known.

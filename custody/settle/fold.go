@@ -117,10 +117,10 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 
 	KindDepositIncluded:            included(nil),
 	custody.KindWithdrawalIncluded: included(func(m *Machine, f Meaning) { m.take(f, true) }),
-	KindFeeIncluded: included(func(m *Machine, f Meaning) {
-		if f.Why != "" {
-			m.keepOutflow(f)
-		}
+	KindFeeIncluded:                included((*Machine).keepFee),
+	KindUnseen: fact(func(m *Machine, f Meaning) {
+		m.nonces[f.Observation.To] = f.Observation.Nonce
+		m.keepOutflow(f)
 	}),
 	KindExposed:                     fact(func(m *Machine, f Meaning) { m.keepExposure(f, true) }),
 	KindExposedRetracted:            fact(func(m *Machine, f Meaning) { m.keepExposure(f, false) }),
@@ -131,7 +131,7 @@ var folds = map[string]func(*Machine, custody.Entry) error{
 	custody.KindWithdrawalFinal:     fact(func(m *Machine, f Meaning) { m.closeMove(f); m.dropHold(f) }),
 	custody.KindWithdrawalFailed:    fact(func(m *Machine, f Meaning) { m.dropHold(f) }),
 	KindDepositRetracted:            fact((*Machine).retractMove),
-	KindFeeRetracted:                fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
+	KindFeeRetracted:                fact((*Machine).dropFee),
 	custody.KindWithdrawalRetracted: fact(func(m *Machine, f Meaning) { m.retractMove(f); m.take(f, false) }),
 	KindUnauthorizedRetracted:       fact(func(m *Machine, f Meaning) { m.retractMove(f); m.dropOutflow(f.Observation.Ref) }),
 }

@@ -21,6 +21,9 @@ const (
 	// Pulled is a movement that another's transaction made, by an allowance or by
 	// the issuer's own power over its token.
 	Pulled Class = "pulled"
+	// Unseen is an account that shows more transactions than were seen: its key has
+	// signed something without us, such as a delegation that another has carried.
+	Unseen Class = "unseen"
 	// Exposed is an allowance or a delegation: nothing has moved yet, but somebody
 	// else can move it.
 	Exposed Class = "exposed"
@@ -30,6 +33,7 @@ const (
 const (
 	KindExposed          = "outflow.exposed"
 	KindExposedRetracted = "outflow.exposed_retracted"
+	KindUnseen           = "outflow.unseen"
 )
 
 // Outflow is a movement out of one of our addresses that no approved intent
@@ -114,6 +118,39 @@ func (m *Machine) expose(o custody.Observation) ([]custody.Entry, error) {
 		return one(entry(KindExposedRetracted, suffix(meaning.Generation, "retracted"), meaning, nil))
 	}
 	return nil, nil
+}
+
+// NextNonce is the nonce of the next transaction of one of our addresses.
+func (m *Machine) NextNonce(place custody.Place) uint64 { return m.nonces[place] }
+
+// unseen tells of an account whose nonce, proven with its balance, is beyond what its
+// transactions explain. A movement may be missed; that one was signed cannot be.
+func (m *Machine) unseen(o custody.Observation) ([]custody.Entry, error) {
+	known := m.nonces[o.To]
+	if !m.onChain(o.To) || o.Nonce <= known {
+		return nil, nil
+	}
+	o.Ref, o.From = o.Ref+"#nonce", o.To
+	return one(entry(KindUnseen, "", Meaning{
+		Observation: o, Class: Unseen, Why: fmt.Sprintf("%s has sent %d transactions, %d were seen", o.To, o.Nonce, known),
+	}, nil))
+}
+
+// keepFee keeps the nonce that a transaction of ours has used.
+func (m *Machine) keepFee(f Meaning) {
+	o := f.Observation
+	m.nonces[o.From] = max(m.nonces[o.From], o.Nonce+1)
+	if f.Why != "" {
+		m.keepOutflow(f)
+	}
+}
+
+// dropFee gives the nonce back.
+func (m *Machine) dropFee(f Meaning) {
+	o := f.Observation
+	m.retractMove(f)
+	m.dropOutflow(o.Ref)
+	m.nonces[o.From] = min(m.nonces[o.From], o.Nonce)
 }
 
 func (m *Machine) keepExposure(f Meaning, open bool) {

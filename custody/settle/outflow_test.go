@@ -117,3 +117,28 @@ func TestExposure(t *testing.T) {
 		t.Errorf("Unauthorized() = %+v", out)
 	}
 }
+
+// TestUnseen: an account that shows more transactions than were seen has signed
+// something without us. It is told once, and what was seen is not told at all.
+func TestUnseen(t *testing.T) {
+	b := newBooks(t)
+	account := func(ref string, nonce uint64) custody.Observation {
+		return custody.Observation{Ref: custody.Ref(ref), Kind: custody.Balance, Stage: custody.Included, Source: chain, Asset: coin, To: pool, Nonce: nonce, Effective: start}
+	}
+	b.hold("w", 40, 0, "x")
+	b.observe(feeOf("x", 0, custody.Included))
+	b.observe(account("b1", 1))
+	if out := b.m.Unauthorized(); len(out) != 0 || b.m.NextNonce(pool) != 1 {
+		t.Fatalf("what was seen is told of: %+v; next nonce %d", out, b.m.NextNonce(pool))
+	}
+	b.observe(feeOf("x", 0, custody.Retracted))
+	if n := b.m.NextNonce(pool); n != 0 {
+		t.Errorf("next nonce %d after the transaction was orphaned", n)
+	}
+	b.observe(feeOf("x", 0, custody.Included))
+	b.observe(account("b2", 3))
+	b.observe(account("b3", 3))
+	if out := b.m.Unauthorized(); len(out) != 1 || out[0].Class != settle.Unseen || out[0].Wallet != "omnibus" || !strings.Contains(out[0].Why, "sent 3 transactions, 1 were seen") {
+		t.Errorf("Unauthorized() = %+v", out)
+	}
+}

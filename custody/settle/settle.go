@@ -60,6 +60,7 @@ type Machine struct {
 	acts    acts
 	called  map[spot]custody.Amount // what activities call for, by settlement
 	exposed map[custody.Ref]exposure
+	nonces  map[custody.Place]uint64 // of the next transaction of each of our addresses
 }
 
 // move is a movement on a chain that is not yet final.
@@ -121,6 +122,7 @@ func New() *Machine {
 		acts:      newActs(),
 		called:    map[spot]custody.Amount{},
 		exposed:   map[custody.Ref]exposure{},
+		nonces:    map[custody.Place]uint64{},
 	}
 }
 
