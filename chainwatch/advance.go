@@ -110,8 +110,10 @@ func (a *advance) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range path {
-		b, err := a.f.Source.Block(ctx, At{Hash: h.Hash}, a.f.Watch)
+	reading, stop := a.f.read(ctx, path)
+	defer stop()
+	for i, h := range path {
+		b, err := reading[i]()
 		if err != nil {
 			return fmt.Errorf("reading block %s: %w", h.BlockID, err)
 		}

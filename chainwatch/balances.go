@@ -16,14 +16,14 @@ import (
 type sweep struct {
 	at    int    // index in the watch set of the next address to read
 	next  uint64 // height from which on it begins again
-	known map[holding]custody.Amount
+	known map[holding]Balance
 }
 
 // sweepDelta is what an advance changes of the sweep.
 type sweepDelta struct {
 	at    int
 	next  uint64
-	known map[holding]custody.Amount
+	known map[holding]Balance
 }
 
 func (s *sweep) commit(a *advance) {
@@ -35,10 +35,10 @@ func (s *sweep) commit(a *advance) {
 	}
 	s.at, s.next = a.swept.at, a.swept.next
 	if s.known == nil {
-		s.known = make(map[holding]custody.Amount)
+		s.known = make(map[holding]Balance)
 	}
-	for k, amount := range a.swept.known {
-		s.known[k] = amount
+	for k, b := range a.swept.known {
+		s.known[k] = b
 	}
 }
 
@@ -88,7 +88,7 @@ func (a *advance) sweepOn(room int) []common.Address {
 	if a.reorg != nil {
 		s.next = 0
 	}
-	a.swept = sweepDelta{at: s.at, next: s.next, known: make(map[holding]custody.Amount)}
+	a.swept = sweepDelta{at: s.at, next: s.next, known: make(map[holding]Balance)}
 	number := a.head.Tip().Number
 	if s.at >= a.f.Watch.Len() && number >= s.next {
 		a.swept.at = 0
@@ -106,12 +106,13 @@ func (a *advance) sweepOn(room int) []common.Address {
 func (a *advance) observeBalance(b Balance) {
 	key := holding{b.Address, b.Asset}
 	_, due := a.due[b.Address]
-	if known, ok := a.f.sweep.known[key]; ok && known == b.Amount && !due {
+	if known, ok := a.f.sweep.known[key]; ok && known.Amount == b.Amount && known.Nonce == b.Nonce && !due {
 		return
 	}
-	a.swept.known[key] = b.Amount
+	a.swept.known[key] = b
+	a.f.Watch.expect(b.Nonce)
 	o := a.stateOf(b, "balance")
-	o.Kind, o.Amount = custody.Balance, b.Amount
+	o.Kind, o.Amount, o.Nonce = custody.Balance, b.Amount, b.Nonce
 	a.observations = append(a.observations, o)
 	a.head.touchTip(b.Address)
 }

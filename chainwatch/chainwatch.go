@@ -123,6 +123,8 @@ type Balance struct {
 	Address common.Address
 	Asset   custody.AssetID
 	Amount  custody.Amount
+	// Nonce is how many transactions the address has sent, with the chain's coin only.
+	Nonce uint64
 	// Frozen says that the asset's issuer does not let the address move it.
 	Frozen bool
 	// Unproven, when set, says why the asset's balances cannot be proven any more.
@@ -147,6 +149,13 @@ type Source interface {
 	// be proven, after the given block and while
 	// that is canonical.
 	Balances(ctx context.Context, at BlockID, addresses []common.Address) ([]Balance, error)
+}
+
+// Ranger is what a Source may also be that has many headers at once. They are those of
+// the heights from one to another, both included, as the source has them now: whether
+// they belong together is for the follower to see.
+type Ranger interface {
+	Headers(ctx context.Context, from, to uint64) ([]Header, error)
 }
 
 // Reorg says that the chain was reorganised: Depth blocks back from Old were

@@ -42,6 +42,8 @@ type Follower struct {
 	// addresses whose balances it reads (default 256).
 	MaxBlocks   int
 	MaxBalances int
+	// Parallel is how many blocks are read at once while catching up (default 4).
+	Parallel int
 	// SweepEvery is the number of blocks after which the balances of all watched
 	// addresses are read again (default 32), for what changes without a trace.
 	SweepEvery uint64
@@ -121,6 +123,7 @@ func (f *Follower) setDefaults() {
 	orDefault(&f.Patience, 5*time.Second)
 	orDefault(&f.MaxBlocks, 32)
 	orDefault(&f.MaxBalances, 256)
+	orDefault(&f.Parallel, 4)
 	orDefault(&f.SweepEvery, 32)
 	if f.Finality.FinalDepth > 0 && f.Finality.SafeDepth > f.Finality.FinalDepth {
 		f.Finality.SafeDepth = f.Finality.FinalDepth

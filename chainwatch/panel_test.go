@@ -145,7 +145,7 @@ func (c *court) start() {
 			panic(err)
 		}
 	}
-	c.f = &chainwatch.Follower{Source: c.simPanel, Watch: watch, Now: func() time.Time { return time.Unix(int64(c.checked), 0) }, Start: 1, MaxBlocks: 3, SweepEvery: 1}
+	c.f = &chainwatch.Follower{Source: c.simPanel, Watch: watch, Now: func() time.Time { return time.Unix(int64(c.checked), 0) }, Start: 1, MaxBlocks: 3, Parallel: 1, SweepEvery: 1}
 	if n := len(c.batches); n > 0 {
 		c.f.Cursor = c.batches[n-1].Cursor
 	}

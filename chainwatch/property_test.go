@@ -42,7 +42,7 @@ func newMachine() *machine {
 
 // start makes a follower that goes on after the last durable batch.
 func (m *machine) start() {
-	m.f = &chainwatch.Follower{Source: m.chain, Watch: m.watch, Now: func() time.Time { return time.Unix(0, 0) }, Start: 1, MaxBlocks: 3, MaxBalances: 2, SweepEvery: 1}
+	m.f = &chainwatch.Follower{Source: m.chain, Watch: m.watch, Now: func() time.Time { return time.Unix(0, 0) }, Start: 1, MaxBlocks: 3, Parallel: 1, MaxBalances: 2, SweepEvery: 1}
 	if n := len(m.batches); n > 0 {
 		m.f.Cursor = m.batches[n-1].Cursor
 	}

@@ -234,27 +234,6 @@ func (a *advance) goal(ctx context.Context) (goal Header, agreed bool, err error
 	return tip, true, silence(ahead)
 }
 
-// path lists the headers from the tip to the goal, oldest first.
-func (a *advance) path(ctx context.Context, goal Header) ([]Header, error) {
-	tip := a.head.Tip()
-	path := make([]Header, goal.Number-tip.Number)
-	for i := len(path) - 1; i >= 0; i-- {
-		path[i] = goal
-		if i == 0 {
-			break
-		}
-		parent, err := a.f.Source.Header(ctx, At{Hash: goal.Parent})
-		if err != nil {
-			return nil, fmt.Errorf("walking back from block %d to %s: %w", goal.Number, goal.Parent, err)
-		}
-		if parent.Number+1 != goal.Number {
-			return nil, fmt.Errorf("%w: block %d has a parent of height %d", ErrInvalid, goal.Number, parent.Number)
-		}
-		goal = parent
-	}
-	return path, nil
-}
-
 // settled is the last block of our own chain that k witnesses put under the tag. One
 // that names another block of that height, or has one at our tip, supports nothing.
 func (a *advance) settled(ctx context.Context, tag Tag) (BlockID, error) {

@@ -5,12 +5,15 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/holiman/uint256"
 
 	"goodcontrol/custody/wallet"
 	"goodcontrol/node/api"
@@ -74,7 +77,7 @@ func (w *world) thief() testnet.Account {
 func (w *world) outflows() (classes []string) {
 	for _, a := range w.alerts() {
 		if a.Kind == "chain.unauthorized_outflow" {
-			for _, class := range []string{"key_used", "differs", "pulled", "exposed"} {
+			for _, class := range []string{"key_used", "differs", "pulled", "exposed", "unseen"} {
 				if strings.Contains(string(a.Data), `"class":"`+class+`"`) {
 					classes = append(classes, class)
 				}
@@ -152,4 +155,28 @@ func TestExposed(t *testing.T) {
 		t.Errorf("outflows told of: %s", got)
 	}
 	w.holds(forClient("bob"), w.asset, dollarTokens(25_000), dollarTokens(0))
+}
+
+// TestDelegated: somebody carries a delegation of our address, which its key has
+// signed (EIP-7702). The address sends no transaction, yet is told of, and so is that
+// its account has counted one.
+func TestDelegated(t *testing.T) {
+	w := funded(t)
+	thief, carrier := w.thief(), w.chain.Account("treasury")
+	auth, err := types.SignSetCode(thief.Key, types.SetCodeAuthorization{ChainID: *uint256.NewInt(1337), Address: w.token.Address})
+	w.ok(err)
+	nonce, err := w.chain.NonceAt(w.chain.Head().Hash(), carrier.Address)
+	w.ok(err)
+	tx, err := types.SignNewTx(carrier.Key, types.LatestSignerForChainID(w.chain.ChainID()), &types.SetCodeTx{
+		ChainID: uint256.NewInt(1337), Nonce: nonce, GasTipCap: uint256.NewInt(1e9), GasFeeCap: uint256.NewInt(50e9), Gas: 500_000,
+		To: carrier.Address, AuthList: []types.SetCodeAuthorization{auth},
+	})
+	w.ok(err)
+	w.ok(w.chain.Send(t.Context(), tx))
+	w.mine(tx.Hash().Hex())
+	until(w, "/v1/alerts", "the delegation", func(api.Page[api.Alert]) bool {
+		told := w.outflows()
+		return slices.Contains(told, "exposed") && slices.Contains(told, "unseen")
+	})
+	w.refused(api.CodeRefused, "wallet omnibus is stopped", "/v1/withdrawals", w.forBob("10"))
 }

@@ -275,6 +275,14 @@ var bundleLies = map[string]faultproxy.Fault{
 	"receipts truncated": faultproxy.Twist("eth_getBlockReceipts", func(r any) any { return r.([]any)[:len(r.([]any))/2] }),
 	"receipts reordered": faultproxy.Twist("eth_getBlockReceipts", func(r any) any { slices.Reverse(r.([]any)); return r }),
 	"no receipts":        faultproxy.Empty("eth_getBlockReceipts"),
+	"raw receipts altered": faultproxy.Twist("debug_getRawReceipts", func(r any) any {
+		l := r.([]any)
+		l[0] = l[0].(string)[:20] + "00" + l[0].(string)[22:]
+		return l
+	}),
+	"raw receipts doubled":  faultproxy.Twist("debug_getRawReceipts", func(r any) any { return append(r.([]any), r.([]any)...) }),
+	"raw block of nonsense": faultproxy.Twist("debug_getRawBlock", func(any) any { return "0xc0" }),
+	"raw block cut":         faultproxy.Twist("debug_getRawBlock", func(r any) any { return r.(string)[:len(r.(string))/4*2] }),
 	"forged header": faultproxy.Twist("eth_getBlockByHash", func(r any) any {
 		r.(map[string]any)["stateRoot"] = common.Hash{1}
 		return r
@@ -304,7 +312,7 @@ func twistLogs(change func(l map[string]any)) faultproxy.Fault {
 func TestBundleLies(t *testing.T) {
 	for name, fault := range bundleLies {
 		t.Run(name, func(t *testing.T) {
-			f := faulty(t)
+			f := faulty(t, func(w *world) { w.config.Chains[0].Plain = !strings.HasPrefix(name, "raw") })
 			for _, p := range f.ends[:1] {
 				p.Set(fault)
 			}

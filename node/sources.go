@@ -146,7 +146,7 @@ func (n *Node) watchAddresses() error {
 	for _, a := range n.fold.settle.Addresses() {
 		w, _ := n.fold.settle.Wallet(a.Wallet)
 		if c := n.chains[w.Chain]; c != nil {
-			if err := c.watch.Add(a.Place); err != nil {
+			if err := c.watch.AddUsed(a.Place, n.fold.settle.NextNonce(a.Place)); err != nil {
 				return fmt.Errorf("watching %s: %w", a.Place, err)
 			}
 		}

@@ -42,9 +42,15 @@ func (c *Client) extract(b *evm.Block, receipts []*evm.Receipt, watch *chainwatc
 		out: chainwatch.Block{Header: headerOf(b.Header)},
 	}
 	for i, tx := range b.Transactions {
-		from, err := evm.Sender(tx)
-		if err != nil {
-			return chainwatch.Block{}, err
+		var from common.Address // empty where it cannot be ours and nothing of ours is touched
+		var err error
+		if x.signedByUs(tx) || x.namesUs(receipts[i]) {
+			if from, err = evm.Sender(tx); err != nil {
+				return chainwatch.Block{}, err
+			}
+		}
+		if watch.HasAddress(from) {
+			watch.Use(tx.Nonce())
 		}
 		if err := x.transaction(current{tx: tx, receipt: receipts[i], from: from}); err != nil {
 			return chainwatch.Block{}, fmt.Errorf("transaction %s: %w", tx.Hash(), err)
@@ -56,6 +62,26 @@ func (c *Client) extract(b *evm.Block, receipts []*evm.Receipt, watch *chainwatc
 		}
 	}
 	return x.out, nil
+}
+
+// signedByUs says whether the sender of a transaction has to be known: it may be one of
+// ours, or it pays us, or what it does cannot be told without. Recovering it from the
+// signature costs more than everything else together.
+func (x *extraction) signedByUs(tx *types.Transaction) bool {
+	to := tx.To()
+	return x.watch.MayUse(tx.Nonce()) || to == nil || x.watch.HasAddress(*to) || tx.Type() == types.SetCodeTxType
+}
+
+// namesUs says whether a log of the transaction names a watched address.
+func (x *extraction) namesUs(r *evm.Receipt) bool {
+	for _, l := range r.Logs {
+		for _, topic := range l.Topics[min(1, len(l.Topics)):] {
+			if address, ok := addressTopic(topic); ok && x.watch.HasAddress(address) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // transaction sees the value that a transaction moves, the transfers it logs, and
@@ -156,6 +182,7 @@ func (x *extraction) delegations(t current) {
 			continue
 		}
 		x.touch(authority)
+		x.watch.Use(a.Nonce)
 		x.exposure(t, exposed{
 			owner: authority, asset: chainwatch.NativeAsset(x.client.chain), condition: custody.Delegated,
 			what: fmt.Sprintf("authorization/%d", i), log: -1, text: fmt.Sprintf("the address is delegated to the code of %s", a.Address),

@@ -3,6 +3,7 @@ package ethrpc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -104,7 +105,7 @@ func asked(at chainwatch.At, h *types.Header) error {
 func (c *Client) Block(ctx context.Context, at chainwatch.At, watch *chainwatch.WatchSet) (chainwatch.Block, error) {
 	var block chainwatch.Block
 	err := c.try(ctx, func(ctx context.Context, client *rpc.Client) error {
-		b, receipts, err := fetchBlock(ctx, client, at)
+		b, receipts, err := c.fetchBlock(ctx, client, at)
 		if err != nil {
 			return err
 		}
@@ -118,7 +119,13 @@ func (c *Client) Block(ctx context.Context, at chainwatch.At, watch *chainwatch.
 	return block, nil
 }
 
-func fetchBlock(ctx context.Context, client *rpc.Client, at chainwatch.At) (*evm.Block, []*evm.Receipt, error) {
+func (c *Client) fetchBlock(ctx context.Context, client *rpc.Client, at chainwatch.At) (*evm.Block, []*evm.Receipt, error) {
+	if at.Tag == "" && at.Hash != (common.Hash{}) {
+		b, receipts, err := c.fetchRaw(ctx, client, at.Hash)
+		if err == nil || errors.Is(err, evm.ErrInvalid) || errors.Is(err, evm.ErrUnknownFork) || ctx.Err() != nil {
+			return b, receipts, err
+		}
+	}
 	object, err := blockObject(ctx, client, at, true)
 	if err != nil {
 		return nil, nil, err
@@ -193,6 +200,7 @@ func (c *Client) coinBalances(ctx context.Context, p prover, addresses []common.
 			if err != nil {
 				return nil, err
 			}
+			b.Nonce = proof.Nonce
 			balances = append(balances, b)
 		}
 		addresses = addresses[n:]

@@ -110,7 +110,7 @@ func (w *world) mint(to common.Address, units int64) *types.Transaction {
 func (w *world) dial(urls ...string) *ethrpc.Client {
 	w.t.Helper()
 	layout := evm.USDCv22Layout()
-	c := must(ethrpc.Dial(w.ctx, ethrpc.Config{ChainID: 1337, Endpoints: urls, Tokens: []ethrpc.Token{{Contract: w.token.Address, Layout: &layout}}}))
+	c := must(ethrpc.Dial(w.ctx, ethrpc.Config{ChainID: 1337, Endpoints: urls, Plain: true, Tokens: []ethrpc.Token{{Contract: w.token.Address, Layout: &layout}}}))
 	w.t.Cleanup(c.Close)
 	return c
 }

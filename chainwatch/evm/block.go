@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 )
 
@@ -39,6 +40,30 @@ func ParseBlock(data []byte) (*Block, error) {
 	}
 	if b.Hashes == nil || len(b.Transactions) != len(b.Hashes) {
 		return nil, fmt.Errorf("%w: block %d: %w", ErrUnreadable, b.Header.Number, errUnsigned)
+	}
+	if err := VerifyTransactions(b.Header, b.Transactions); err != nil {
+		return nil, err
+	}
+	return b, VerifyWithdrawals(b.Header, b.Withdrawals)
+}
+
+// ParseRawBlock reads a block's consensus encoding, and checks all of it against the
+// header's hash.
+func ParseRawBlock(raw []byte) (*Block, error) {
+	var block types.Block
+	if err := rlp.DecodeBytes(raw, &block); err != nil {
+		return nil, unreadable("RLP of block", err)
+	}
+	b := &Block{Header: block.Header(), Transactions: block.Transactions(), Withdrawals: block.Withdrawals()}
+	if err := saneHeader(b.Header); err != nil {
+		return nil, err
+	}
+	if got := types.CalcUncleHash(block.Uncles()); got != b.Header.UncleHash {
+		return nil, invalid("block %d: hash of %d uncles is %s, the header says %s", b.Header.Number, len(block.Uncles()), got, b.Header.UncleHash)
+	}
+	b.Hashes = make([]common.Hash, len(b.Transactions))
+	for i, tx := range b.Transactions {
+		b.Hashes[i] = tx.Hash()
 	}
 	if err := VerifyTransactions(b.Header, b.Transactions); err != nil {
 		return nil, err
