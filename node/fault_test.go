@@ -2,9 +2,11 @@ package node_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"goodcontrol/chainwatch"
+	"goodcontrol/chainwatch/ethrpc"
 	"goodcontrol/node/api"
 	"goodcontrol/testnet"
 	"goodcontrol/testnet/faultproxy"
@@ -275,14 +278,14 @@ var bundleLies = map[string]faultproxy.Fault{
 	"receipts truncated": faultproxy.Twist("eth_getBlockReceipts", func(r any) any { return r.([]any)[:len(r.([]any))/2] }),
 	"receipts reordered": faultproxy.Twist("eth_getBlockReceipts", func(r any) any { slices.Reverse(r.([]any)); return r }),
 	"no receipts":        faultproxy.Empty("eth_getBlockReceipts"),
-	"raw receipts altered": faultproxy.Twist("debug_getRawReceipts", func(r any) any {
+	"raw, unreadable receipts": faultproxy.Twist("debug_getRawReceipts", func(r any) any {
 		l := r.([]any)
 		l[0] = l[0].(string)[:20] + "00" + l[0].(string)[22:]
 		return l
 	}),
-	"raw receipts doubled":  faultproxy.Twist("debug_getRawReceipts", func(r any) any { return append(r.([]any), r.([]any)...) }),
-	"raw block of nonsense": faultproxy.Twist("debug_getRawBlock", func(any) any { return "0xc0" }),
-	"raw block cut":         faultproxy.Twist("debug_getRawBlock", func(r any) any { return r.(string)[:len(r.(string))/4*2] }),
+	"raw receipts doubled":   faultproxy.Twist("debug_getRawReceipts", func(r any) any { return append(r.([]any), r.([]any)...) }),
+	"raw, unreadable block":  faultproxy.Twist("debug_getRawBlock", func(any) any { return "0xc0" }),
+	"raw, unreadable as cut": faultproxy.Twist("debug_getRawBlock", func(r any) any { return r.(string)[:len(r.(string))/4*2] }),
 	"forged header": faultproxy.Twist("eth_getBlockByHash", func(r any) any {
 		r.(map[string]any)["stateRoot"] = common.Hash{1}
 		return r
@@ -320,11 +323,42 @@ func TestBundleLies(t *testing.T) {
 				f.paid()
 			}
 			f.included()
-			f.truth()
-			if f.ends[0].Hits() > 0 {
-				f.ends[0].Set(nil)
+			f.finalize()
+			f.followed()
+			f.agrees()
+			if !strings.HasPrefix(name, "raw, unreadable") { // that may be anybody's fault, and JSON shows it
+				f.blamed()
 			}
+			f.truth()
 		})
+	}
+}
+
+// blamed sees that the liar, if it was ever asked for what it lies about, is told of,
+// and that what it said is kept.
+func (f *faulted) blamed() {
+	f.Helper()
+	if f.ends[0].Hits() == 0 {
+		f.Fatal("the liar was never asked")
+	}
+	files, err := filepath.Glob(f.path("data", "evidence", "*.json"))
+	f.ok(err)
+	told := 0
+	for _, a := range f.alerts() {
+		if strings.HasPrefix(a.Key, "chain.endpoint_cordoned/") {
+			told++
+		}
+	}
+	if told != 1 || len(files) != 1 {
+		f.Errorf("%d alerts and %d files of evidence, expected one of each", told, len(files))
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		f.ok(err)
+		var e ethrpc.Evidence
+		if err := json.Unmarshal(content, &e); err != nil || e.Why == "" || len(e.Exchanges) == 0 {
+			f.Errorf("evidence %s: %v", content[:min(200, len(content))], err)
+		}
 	}
 }
 

@@ -72,7 +72,7 @@ func (n *Node) openChain(ctx context.Context, config ChainConfig) (*chain, error
 	if !id.IsUint64() {
 		return nil, fmt.Errorf("chain id %s, expected at most 64 bits", id)
 	}
-	client, err := ethrpc.Dial(ctx, ethrpc.Config{ChainID: id.Uint64(), Endpoints: config.Endpoints, Agree: config.Agree, Plain: config.Plain, Tokens: n.tokens(config.ID)})
+	client, err := ethrpc.Dial(ctx, ethrpc.Config{ChainID: id.Uint64(), Endpoints: config.Endpoints, Agree: config.Agree, Plain: config.Plain, Evidence: n.keepEvidence, Tokens: n.tokens(config.ID)})
 	if err != nil {
 		return nil, err
 	}

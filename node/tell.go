@@ -107,6 +107,7 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 		all = append(all, n.unauthorized(out))
 	}
 	for id, c := range n.chains {
+		all = append(all, c.cordons()...)
 		if v, is := c.violation(); is {
 			all = append(all, v)
 		}

@@ -88,7 +88,7 @@ func TestForgedChain(t *testing.T) {
 		}
 	}
 	evidence := client.Cordoned()
-	if !errors.Is(evidence[liar.URL], chainwatch.ErrDisagreement) || len(evidence) != 1 {
+	if !errors.Is(evidence[liar.URL[len("http://"):]], chainwatch.ErrDisagreement) || len(evidence) != 1 {
 		t.Errorf("cordoned: %v", evidence)
 	}
 	if d := f.Health().Disagreement; d == nil || len(d.Claims) != 2 || d.Claims[1].Endpoints[0] != strings.TrimPrefix(liar.URL, "http://") {

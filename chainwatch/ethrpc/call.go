@@ -150,14 +150,15 @@ func (c *Client) ask(ctx context.Context, ep *endpoint, patience time.Duration, 
 	defer cancel()
 	if err := c.use(ctx, ep); err != nil {
 		if errors.Is(err, errOtherChain) {
-			c.cordon(ep, err)
+			c.cordon(ep, err, nil)
 		}
 		return err
 	}
-	err := ask(ctx, ep.rpc)
+	said := new(transcript)
+	err := ask(context.WithValue(ctx, transcriptKey{}, said), ep.rpc)
 	if errors.Is(err, evm.ErrInvalid) || errors.Is(err, evm.ErrUnreadable) {
 		err = fmt.Errorf("%w: %w", chainwatch.ErrInvalid, err)
-		c.cordon(ep, err)
+		c.cordon(ep, err, said.all())
 	}
 	return err
 }
@@ -174,21 +175,13 @@ func (c *Client) answered(ep *endpoint) {
 	c.preferred, ep.slow = ep, false
 }
 
-// cordon keeps the first evidence.
-func (c *Client) cordon(ep *endpoint, why error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ep.cordoned == nil {
-		ep.cordoned = why
-	}
-}
-
 // raw makes one call and returns its result as it stands. A null is ErrNotFound.
 func raw(ctx context.Context, client *rpc.Client, method string, args ...any) (json.RawMessage, error) {
 	var result json.RawMessage
 	if err := client.CallContext(ctx, &result, method, args...); err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
+	note(ctx, method, args, result)
 	return result, present(method, result)
 }
 

@@ -65,6 +65,8 @@ type Config struct {
 	// Plain never asks for blocks in their consensus encodings, which cost a third of
 	// JSON objects where an endpoint serves them.
 	Plain bool
+	// Evidence, when set, is given what an endpoint said that is cordoned, once.
+	Evidence func(Evidence)
 	// MaxGas bounds what EstimateGas returns (default 1,000,000).
 	MaxGas uint64
 }
@@ -187,14 +189,15 @@ func (c *Client) Close() {
 // Chain is the chain's CAIP-2 name.
 func (c *Client) Chain() string { return c.chain }
 
-// Cordoned lists the endpoints that delivered data which do not verify, with why.
+// Cordoned lists by name the endpoints that delivered data which do not verify, or that
+// others have contradicted, with why.
 func (c *Client) Cordoned() map[string]error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make(map[string]error)
 	for _, ep := range c.endpoints {
 		if ep.cordoned != nil {
-			out[ep.url] = ep.cordoned
+			out[ep.name] = ep.cordoned
 		}
 	}
 	return out

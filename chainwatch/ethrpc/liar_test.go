@@ -322,7 +322,7 @@ func TestLiesAreRefused(t *testing.T) {
 			t.Errorf("%s: the endpoint is not cordoned", name)
 		}
 		l.tell(lie)
-		if client, err = askAll(w, l.URL, w.chain.HTTPURL()); err != nil || client.Cordoned()[l.URL] == nil {
+		if client, err = askAll(w, l.URL, w.chain.HTTPURL()); err != nil || client.Cordoned()[l.URL[len("http://"):]] == nil {
 			t.Errorf("%s, with an honest endpoint behind: %v, cordoned %v", name, err, client.Cordoned())
 		}
 	}

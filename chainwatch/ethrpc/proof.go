@@ -71,6 +71,7 @@ func (p prover) accounts(ctx context.Context, addresses []common.Address) ([]*ev
 		if err := batch[i].Error; err != nil {
 			return nil, fmt.Errorf("eth_getProof of %s: %w", address, err)
 		}
+		note(ctx, "eth_getProof", batch[i].Args, results[i])
 		if err := present("eth_getProof", results[i]); err != nil {
 			return nil, err
 		}

@@ -38,6 +38,7 @@ func (c *Client) rawBatch(ctx context.Context, client *rpc.Client, batch []rpc.B
 		return fmt.Errorf("%s: %w", batch[0].Method, err)
 	}
 	for _, b := range batch {
+		note(ctx, b.Method, b.Args, b.Result)
 		var failed rpc.Error
 		if b.Error == nil {
 			continue

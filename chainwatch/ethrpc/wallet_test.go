@@ -145,7 +145,7 @@ func TestBeaconWithdrawal(t *testing.T) {
 		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, call.ID, must(json.Marshal(answer)))
 	}))
 	t.Cleanup(server.Close)
-	c := must(ethrpc.Dial(t.Context(), ethrpc.Config{ChainID: 5, Endpoints: []string{server.URL}}))
+	c := must(ethrpc.Dial(t.Context(), ethrpc.Config{ChainID: 5, Endpoints: []string{server.URL}, Plain: true}))
 	t.Cleanup(c.Close)
 	b, err := c.Block(t.Context(), chainwatch.At{Hash: block.Hash()}, watch)
 	if err != nil {

@@ -57,7 +57,7 @@ func (w witness) Header(ctx context.Context, at chainwatch.At) (chainwatch.Heade
 }
 
 // Cordon ends the trust in the endpoint.
-func (w witness) Cordon(evidence error) { w.client.cordon(w.endpoint, evidence) }
+func (w witness) Cordon(evidence error) { w.client.cordon(w.endpoint, evidence, nil) }
 
 // Cordoned is why the endpoint is not trusted, or nil.
 func (w witness) Cordoned() error {
