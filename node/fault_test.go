@@ -34,6 +34,9 @@ type faulted struct {
 }
 
 func faulty(t *testing.T, change ...func(*world)) *faulted {
+	if testing.Short() {
+		t.Skip("the fault matrix is not short")
+	}
 	f := &faulted{}
 	f.world = fundedAs(t, func(w *world) {
 		w.config.Chains[0].Endpoints, w.config.Chains[0].Agree = nil, 2

@@ -8,12 +8,14 @@ import (
 	"math/big"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 
 	"goodcontrol/chainwatch"
@@ -175,5 +177,100 @@ func BenchmarkBalances(b *testing.B) {
 		if got, err := client.Balances(w.ctx, id, addresses); err != nil || len(got) != 2*len(addresses) {
 			b.Fatal(len(got), err)
 		}
+	}
+}
+
+// heads runs a follower with hints over WebSocket, and says when it has emitted each
+// head.
+func heads(b *testing.B, w *world) <-chan common.Hash {
+	b.Helper()
+	ctx, cancel := context.WithCancel(w.ctx)
+	hints, seen, ended := make(chan struct{}, 1), make(chan common.Hash, 1024), make(chan struct{}, 2)
+	layout := evm.USDCv22Layout()
+	client := must(ethrpc.Dial(ctx, ethrpc.Config{ChainID: 1337, Endpoints: []string{w.chain.HTTPURL()}, Tokens: []ethrpc.Token{{Contract: w.token.Address, Layout: &layout}}}))
+	f := w.follower(client)
+	f.Hints, f.Poll, f.SweepEvery = hints, time.Second, 32
+	go func() {
+		_ = client.Hints(ctx, w.chain.WSURL(), time.Second, hints)
+		ended <- struct{}{}
+	}()
+	go func() {
+		_ = f.Run(ctx, func(_ context.Context, batch chainwatch.Batch) error {
+			seen <- batch.Head.Hash
+			return nil
+		})
+		ended <- struct{}{}
+	}()
+	b.Cleanup(func() { cancel(); <-ended; <-ended; client.Close() })
+	return seen
+}
+
+func awaitHead(b *testing.B, seen <-chan common.Hash, want common.Hash) {
+	b.Helper()
+	limit := time.After(30 * time.Second)
+	for {
+		select {
+		case got := <-seen:
+			if got == want {
+				return
+			}
+		case <-limit:
+			b.Fatalf("head %s was not seen", want)
+		}
+	}
+}
+
+// BenchmarkIncluded is the time from a block of 200 transfers being the head to its
+// movements being emitted, verified, with hints over WebSocket.
+func BenchmarkIncluded(b *testing.B) {
+	w := newWorld(b, testnet.Osaka)
+	w.mint(w.carol.Address, 1_000_000_000)
+	w.seal()
+	seen := heads(b, w)
+	awaitHead(b, seen, w.chain.Head().Hash())
+	var took []time.Duration
+	for b.Loop() {
+		for i := range 200 {
+			to := w.chain.Account("stranger").Address
+			if i%100 == 0 {
+				to = w.alice.Address
+			}
+			must(w.token.Transfer(w.ctx, w.carol, to, big.NewInt(1)))
+		}
+		block := w.seal()
+		at := time.Now()
+		awaitHead(b, seen, block.Hash())
+		took = append(took, time.Since(at))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
+}
+
+// BenchmarkReorg64 takes 64 blocks back, each with payments of ours, and applies the 65
+// that stand there instead.
+func BenchmarkReorg64(b *testing.B) {
+	w := newWorld(b, testnet.Osaka)
+	w.mint(w.carol.Address, 1_000_000_000)
+	w.seal()
+	w.finalize()
+	seen := heads(b, w)
+	for range 64 {
+		for range 4 {
+			must(w.token.Transfer(w.ctx, w.carol, w.alice.Address, big.NewInt(1)))
+		}
+		w.seal()
+	}
+	awaitHead(b, seen, w.chain.Head().Hash())
+	for i := 0; b.Loop(); i++ {
+		blocks := make([][]*types.Transaction, 65)
+		if i%2 == 1 {
+			blocks = blocks[:64]
+		}
+		head, _, err := w.chain.Reorg(w.ctx, uint64(64+i%2), blocks)
+		if err != nil {
+			b.Fatal(err)
+		}
+		awaitHead(b, seen, head.Hash())
 	}
 }

