@@ -151,15 +151,6 @@ func (f *faulted) eventually(what string, holds func() bool) {
 	}
 }
 
-// cordoned waits until an endpoint is trusted no more.
-func (f *faulted) cordoned(i int) {
-	f.Helper()
-	f.eventually("the endpoint to be cordoned", func() bool {
-		ends := f.node.Chain(chainID).Endpoints
-		return len(ends) == 3 && ends[i].Cordoned
-	})
-}
-
 // TestReorgs: blocks are taken back to any depth and come again with the same
 // transactions, in another order, without some, or with another of the same nonce.
 func TestReorgs(t *testing.T) {
