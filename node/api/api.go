@@ -20,6 +20,19 @@
 // server listens on loopback only, and answers to no other host names, so that a
 // web page cannot reach it under a name of its own.
 //
+// At a steady rate, beside a plain gorilla broadcast of the same bytes in the same run,
+// from the journal's entry to the client's socket, both sides in one process
+// (GOODCONTROL_LONG=1 go test -run Load -v ./node/api; two shared cores that seven other
+// programs kept busy, so read the ratios):
+//
+//	clients × events/s    stream p50, p99        plain p50, p99
+//	     10 × 1000         6.5 ms, 103 ms        0.5 ms,  33 ms
+//	   1000 × 10            54 ms, 242 ms         89 ms, 418 ms
+//	   5000 × 2            167 ms, 323 ms        338 ms, 862 ms
+//
+// A client costs 40 kB with its reader in the same process, a plain one with a queue
+// of 4096 messages 115 kB; what it has yet to read costs nothing more.
+//
 // The package decides nothing: it holds no rule of accounting, law or policy,
 // keeps no state but connections, and never changes what a broker said.
 package api
