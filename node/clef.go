@@ -72,10 +72,21 @@ func (b clefBroker) SignTransaction(ctx context.Context, from common.Address, tx
 		case w.State == wallet.Voided:
 			continue
 		}
-		state.State, state.Hash = string(w.State), fmt.Sprintf("0x%x", w.Hash)
+		state.State, state.Hash, state.Intent = string(w.State), fmt.Sprintf("0x%x", w.Hash), w.Canonical
 		return nil, state
 	}
 	return nil, errors.New("it was voided too often; use another nonce")
+}
+
+// maker is in whose name a tool asks.
+func (b clefBroker) maker(ctx context.Context) (string, error) {
+	if name := api.Asker(ctx).Name; name != "" {
+		return name, nil
+	}
+	if b.n.config.Signing.Clef == "" { // where nobody is asked who they are
+		return "", errors.New("who asks is not known, and signing.clef names no maker")
+	}
+	return b.n.config.Signing.Clef, nil
 }
 
 // request reads a transfer out of the transaction.
@@ -100,15 +111,12 @@ func (b clefBroker) request(ctx context.Context, from common.Address, tx wallet.
 		return c, fmt.Errorf("asset %s is not listed", asset)
 	}
 	c = api.RequestWithdrawal{
-		Signed: api.Signed{By: api.Asker(ctx).Name}, Wallet: seen.addresses[i].Wallet, To: custody.EVMPlace(chain, to), Asset: asset,
+		Wallet: seen.addresses[i].Wallet, To: custody.EVMPlace(chain, to), Asset: asset,
 		Amount: amount.Decimal(listed.Scale), Reason: "asked for by an Ethereum tool",
 		Exact: &api.ExactTransaction{From: source, Nonce: tx.Nonce, Gas: tx.Gas, TipCap: tx.TipCap, FeeCap: tx.FeeCap},
 	}
-	if c.By == "" {
-		c.By = b.n.config.Signing.Clef // where nobody is asked who they are
-	}
-	if c.By == "" {
-		return c, errors.New("who asks is not known, and signing.clef names no maker")
+	if c.By, err = b.maker(ctx); err != nil {
+		return c, err
 	}
 	if w, _ := seen.wallet(c.Wallet); w.Owner != "" {
 		c.Owner = w.Owner

@@ -1,7 +1,10 @@
 package node_test
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -9,7 +12,9 @@ import (
 	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/accounts/external"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"goodcontrol/custody/wallet"
@@ -27,6 +32,14 @@ func clefPending(t *testing.T, err error) clef.Pending {
 	p := clef.Pending{}
 	p.Request, _ = data["request"].(string)
 	p.State, _ = data["state"].(string)
+	p.Approve, _ = data["approve"].(string)
+	if text, _ := data["intent"].(string); text != "" {
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Intent = b
+	}
 	if code := err.(rpc.Error).ErrorCode(); code != clef.CodePending || p.Request == "" {
 		t.Fatalf("error %d %v with %v; want %d with a request", code, err, data, clef.CodePending)
 	}
@@ -95,16 +108,87 @@ func TestExternalSigner(t *testing.T) {
 			t.Errorf("%s: %v; want a refusal with %q", name, err, row.want)
 		}
 	}
-	if _, err := signer.SignText(from, []byte("pay mallory")); err == nil || !strings.Contains(err.Error(), "not signed") {
-		t.Errorf("text: %v", err)
-	}
 	if _, err := signer.SignData(from, "application/x-hash", make([]byte, 32)); err == nil || !strings.Contains(err.Error(), "bare hashes") {
 		t.Errorf("hash: %v", err)
+	}
+}
+
+// approveMessage has people approve what an error of the external signer shows.
+func (w *world) approveMessage(p clef.Pending, who ...string) {
+	w.Helper()
+	hash := wallet.HashIntent(p.Intent)
+	for _, person := range who {
+		w.post(p.Approve, m{"person": person, "hash": fmt.Sprintf("0x%x", hash), "signature": base64.StdEncoding.EncodeToString(ed25519.Sign(w.people[person], hash[:]))})
+	}
+}
+
+// TestExternalSignerMessages: a text and typed data that the policy allows are
+// signed once people have approved them; what it does not allow is refused.
+func TestExternalSignerMessages(t *testing.T) {
+	w := funded(t)
+	signer, err := external.NewExternalSigner(w.url + "/v1/clef")
+	w.ok(err)
+	from := accounts.Account{Address: w.addressOf("segregated")}
+	text := []byte("I hold this address. Challenge 4711")
+	_, err = signer.SignText(from, text)
+	first := clefPending(t, err)
+	_, err = signer.SignText(from, text)
+	again := clefPending(t, err)
+	if again.Request != first.Request || len(again.Intent) == 0 {
+		t.Errorf("asked again: %+v; want request %s with its bytes", again, first.Request)
+	}
+	w.approveMessage(again, "mia")
+	_, err = signer.SignText(from, text)
+	clefPending(t, err)
+	w.approveMessage(again, "carl")
+	var sig []byte
+	for range 2 { // signed, and then out of the journal
+		sig, err = signer.SignText(from, text)
+		w.ok(err)
+		if pub, err := crypto.SigToPub(accounts.TextHash(text), sig); err != nil || crypto.PubkeyToAddress(*pub) != from.Address {
+			t.Errorf("signature %x, %v; want one of %s", sig, err, from.Address)
+		}
+	}
+	if n := w.signers.count(); n != 1 {
+		t.Errorf("the signers were asked %d times for one text", n)
 	}
 	client, err := rpc.Dial(w.url + "/v1/clef")
 	w.ok(err)
 	defer client.Close()
-	if err := client.Call(nil, "account_signTypedData", from.Address, map[string]any{"primaryType": "Permit"}); err == nil || !strings.Contains(err.Error(), "permit") {
-		t.Errorf("typed data: %v", err)
+	typed := func(primary string, contract common.Address, chain int64) m {
+		return m{
+			"types": m{
+				"EIP712Domain": []m{{"name": "chainId", "type": "uint256"}, {"name": "verifyingContract", "type": "address"}},
+				primary:        []m{{"name": "text", "type": "string"}},
+			},
+			"primaryType": primary, "domain": m{"chainId": chain, "verifyingContract": contract.Hex()}, "message": m{"text": "hello"},
+		}
+	}
+	id := w.chain.ChainID().Int64()
+	ask := func(data m) (hexutil.Bytes, error) {
+		var out hexutil.Bytes
+		err := client.Call(&out, "account_signTypedData", from.Address, data)
+		return out, err
+	}
+	_, err = ask(typed("Note", w.token.Address, id))
+	clefPending(t, err)
+	_, err = ask(typed("Note", w.token.Address, id))
+	w.approveMessage(clefPending(t, err), "max", "mia", "carl")
+	out, err := ask(typed("Note", w.token.Address, id))
+	if err != nil || len(out) != 65 || out[64] != 27 && out[64] != 28 {
+		t.Errorf("typed data: %x, %v", out, err)
+	}
+	for name, row := range map[string]struct {
+		data m
+		want string
+	}{
+		"a permit":          {typed("Permit", w.token.Address, id), "no rule"},
+		"another contract":  {typed("Note", common.Address{7}, id), "no rule"},
+		"for another chain": {typed("Note", w.token.Address, 1), "no address of a wallet"},
+		"for no chain":      {m{"types": m{"EIP712Domain": []m{}}, "primaryType": "EIP712Domain", "domain": m{}, "message": m{}}, "names no chain"},
+	} {
+		if _, err := ask(row.data); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: %v; want %q", name, err, row.want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"goodcontrol/custody"
@@ -107,7 +108,7 @@ func (r requests) apply(e custody.Entry) error {
 
 func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 	switch c.(type) {
-	case api.RequestWithdrawal, api.RequestWire, api.Approve, api.AdjustBreak:
+	case api.RequestWithdrawal, api.RequestMessage, api.RequestWire, api.Approve, api.AdjustBreak:
 		if err := n.loadPolicy(); err != nil {
 			return nil, api.Errorf(api.CodeRefused, "%v", err)
 		}
@@ -127,6 +128,8 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 		return n.requestWithdrawal(ctx, c)
 	case api.RequestWire:
 		return n.requestWire(c)
+	case api.RequestMessage:
+		return n.requestMessage(c)
 	case api.Approve:
 		return n.approve(ctx, c)
 	case api.ReplayWebhook:
@@ -304,6 +307,9 @@ func (n *Node) releaseAlert(c api.ReleaseAlert) decision {
 func (n *Node) approve(ctx context.Context, c api.Approve) (decision, error) {
 	if n.policy.Load() == nil {
 		return nil, api.Errorf(api.CodeRefused, "no policy is configured")
+	}
+	if strings.HasPrefix(c.ID, messagePrefix) {
+		return n.approveMessage(c), nil
 	}
 	return func(f *fold, now time.Time) (string, []custody.Entry, error) {
 		if f.cases.find(c.ID) >= 0 {

@@ -52,6 +52,7 @@ type picture struct {
 	wallets      []custody.WalletOpened
 	addresses    []custody.AddressAssigned
 	withdrawals  []wallet.Withdrawal
+	messages     messages
 	alerts       *alert.Set
 	computed     computed
 	reports      reports
@@ -66,7 +67,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	p := &picture{
 		at: now, finals: maps.Clone(n.finals), inputs: n.locationsHeard(), positions: n.books.Positions(), holdings: f.settle.Holdings(),
 		unauthorized: f.settle.Unauthorized(), locations: f.settle.Locations(), owners: f.settle.Owners(), wallets: f.settle.Wallets(), addresses: f.settle.Addresses(),
-		withdrawals: f.withdrawals.All(),
+		withdrawals: f.withdrawals.All(), messages: f.messages,
 	}
 	for _, w := range f.wires.all {
 		p.wires = append(p.wires, *w)

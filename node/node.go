@@ -322,6 +322,7 @@ type fold struct {
 	priced      priced
 	reports     reports
 	wires       payments
+	messages    messages
 }
 
 // refold folds the whole journal.
@@ -359,7 +360,7 @@ func (f *fold) mean(entries ...custody.Entry) error {
 // keep folds entries that are in the journal into everything else.
 func (f *fold) keep(entries ...custody.Entry) error {
 	for _, e := range entries {
-		if err := errors.Join(f.failed.apply(e), f.releases.apply(e)); err != nil {
+		if err := errors.Join(f.failed.apply(e), f.releases.apply(e), f.messages.apply(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
 		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e, f.heard), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e), f.wires.apply(e)); err != nil {

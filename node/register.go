@@ -242,6 +242,7 @@ func (n *Node) Approvals(_ context.Context, q api.ListQuery) (api.Page[api.Appro
 			})
 		}
 	}
+	items = append(items, p.messages.waiting(p.at, n.needed())...)
 	return api.Cut(p.headOf(), items, func(a api.Approval) string { return a.ID }, q), nil
 }
 

@@ -80,11 +80,11 @@ func (s group) Sign(ctx context.Context, request []byte) (Signature, error) {
 	if err != nil {
 		return Signature{}, err
 	}
-	i, err := wallet.DecodeIntent(r.Intent)
+	key, err := wallet.KeyOf(r)
 	if err != nil {
 		return Signature{}, err
 	}
-	sig, err := s.g.Sign(ctx, keys.KeyID(i.Key), request)
+	sig, err := s.g.Sign(ctx, keys.KeyID(key), request)
 	return Signature{R: sig.R, S: sig.S, V: sig.V}, err
 }
 

@@ -164,6 +164,7 @@ func (w *world) standard() node.Config {
 func (w *world) writePolicy(version uint64) {
 	w.Helper()
 	p := wallet.Policy{Version: version, Checkers: 1, MaxFeeWei: big.NewInt(1e17), MaxLifeSeconds: 7200}
+	p.Messages = []wallet.PolicyMessage{{Type: wallet.PlainText}, {Type: wallet.TypedData, Contract: w.token.Address, Primary: "Note"}}
 	for id, roles := range map[string][]wallet.Role{
 		"mia": {wallet.Maker, wallet.Checker}, "max": {wallet.Maker}, "carl": {wallet.Checker}, "cleo": {wallet.Checker}, "olga": nil,
 	} {

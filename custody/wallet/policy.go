@@ -27,6 +27,8 @@ type Policy struct {
 	Wallets  []PolicyWallet  `json:"wallets"`
 	Book     []PolicyAddress `json:"book"`
 	Limits   []PolicyLimit   `json:"limits"`
+	// Messages are what may be signed besides transactions; nothing if empty.
+	Messages []PolicyMessage `json:"messages,omitempty"`
 	// MaxFeeWei bounds gas times fee cap of one transaction.
 	MaxFeeWei *big.Int `json:"max_fee_wei"`
 	// MaxLifeSeconds bounds the time from an intent's making to its expiry.
@@ -152,6 +154,11 @@ func (p *Policy) Check() error {
 			}
 		}
 	}
+	for _, m := range p.Messages {
+		if m.Type != PlainText && (m.Type != TypedData || m.Primary == "" || m.Contract == (common.Address{})) {
+			return fmt.Errorf("policy: message of type %q, contract %s, primary %q: expected %q, or %q with both", m.Type, m.Contract, m.Primary, PlainText, TypedData)
+		}
+	}
 	places := map[custody.Place]bool{}
 	for _, w := range p.Wallets {
 		if (w.Kind == custody.Segregated) != (w.Owner != "") {
@@ -188,6 +195,9 @@ func (p *Policy) Authorize(request []byte, now time.Time) (Authorized, error) {
 	r, err := DecodeRequest(request)
 	if err != nil {
 		return Authorized{}, err
+	}
+	if isMessage(r.Intent) {
+		return p.authorizeMessage(r, now)
 	}
 	i, err := DecodeIntent(r.Intent)
 	if err != nil {

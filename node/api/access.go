@@ -154,7 +154,7 @@ func mayDo(c Command) []Role {
 		return []Role{RoleOperator, RoleMaker, RoleCCO}
 	case EscalateBreak:
 		return []Role{RoleOperator, RoleMaker, RoleChecker, RoleCCO}
-	case RequestWithdrawal, RequestWire, AdjustBreak:
+	case RequestWithdrawal, RequestMessage, RequestWire, AdjustBreak:
 		return []Role{RoleMaker}
 	case Approve: // a maker signs what they asked for, too
 		return []Role{RoleChecker, RoleCCO, RoleMaker}

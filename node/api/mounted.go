@@ -20,3 +20,14 @@ type ExactTransaction struct {
 	Nonce, Gas     uint64
 	TipCap, FeeCap *big.Int // wei per gas
 }
+
+// RequestMessage asks for something other than a transaction to be signed with an
+// address. It does not come in by the API.
+type RequestMessage struct {
+	Signed
+	From    custody.Place
+	Type    string // of the content, such as text/plain
+	Content []byte
+}
+
+func (RequestMessage) command() {}

@@ -14,9 +14,11 @@ package clef
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -45,6 +47,9 @@ type Broker interface {
 	// SignTransaction returns the signed transaction, whole, once there is one, and
 	// *Pending before. Any other error is a refusal.
 	SignTransaction(ctx context.Context, from common.Address, tx wallet.Transaction) ([]byte, error)
+	// SignMessage is the same for content of type wallet.PlainText or
+	// wallet.TypedData. The signature is R, S, and 27 or 28.
+	SignMessage(ctx context.Context, from common.Address, contentType string, content []byte) ([]byte, error)
 }
 
 // Pending says what a request waits for.
@@ -53,6 +58,7 @@ type Pending struct {
 	State   string `json:"state"`
 	Hash    string `json:"hash"`    // what people approve, 0x-hex
 	Approve string `json:"approve"` // where
+	Intent  []byte `json:"intent"`  // what the hash is of: canonical bytes, base64
 }
 
 func (p *Pending) Error() string {
@@ -110,10 +116,7 @@ func (a *account) SignTransaction(ctx context.Context, args apitypes.SendTxArgs,
 	}
 	raw, err := a.broker.SignTransaction(ctx, args.From.Address(), tx)
 	if err != nil {
-		if _, coded := err.(rpc.Error); coded {
-			return nil, err
-		}
-		return nil, refuse("%v", err)
+		return nil, coded(err)
 	}
 	var signed types.Transaction
 	if err := signed.UnmarshalBinary(raw); err != nil {
@@ -171,12 +174,39 @@ func mixed(text string) bool {
 	return lower && upper
 }
 
+// coded makes a refusal of an error that has no code of its own.
+func coded(err error) error {
+	var r rpc.Error
+	if errors.As(err, &r) {
+		return err
+	}
+	return refuse("%v", err)
+}
+
 // SignTypedData is account_signTypedData.
-func (*account) SignTypedData(context.Context, common.MixedcaseAddress, json.RawMessage) (hexutil.Bytes, error) {
-	return nil, refuse("typed data is not signed: a permit in it moves property, and the parties' policy has no rule for it")
+func (a *account) SignTypedData(ctx context.Context, from common.MixedcaseAddress, data json.RawMessage) (hexutil.Bytes, error) {
+	sig, err := a.broker.SignMessage(ctx, from.Address(), wallet.TypedData, data)
+	if err != nil {
+		return nil, coded(err)
+	}
+	return sig, nil
 }
 
 // SignData is account_signData.
-func (*account) SignData(_ context.Context, contentType string, _ common.MixedcaseAddress, _ json.RawMessage) (hexutil.Bytes, error) {
-	return nil, refuse("%s is not signed: bare hashes never are, and the parties' policy has no rule for texts", contentType)
+func (a *account) SignData(ctx context.Context, contentType string, from common.MixedcaseAddress, data json.RawMessage) (hexutil.Bytes, error) {
+	switch mediaType, _, _ := strings.Cut(contentType, ";"); mediaType {
+	case wallet.TypedData:
+		return a.SignTypedData(ctx, from, data)
+	case wallet.PlainText:
+		var text hexutil.Bytes
+		if err := json.Unmarshal(data, &text); err != nil {
+			return nil, refuse("data: expected a text in hexadecimal: %v", err)
+		}
+		sig, err := a.broker.SignMessage(ctx, from.Address(), wallet.PlainText, text)
+		if err != nil {
+			return nil, coded(err)
+		}
+		return sig, nil
+	}
+	return nil, refuse("%s is not signed: bare hashes and unknown content never are", contentType)
 }
