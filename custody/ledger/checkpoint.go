@@ -1,8 +1,14 @@
 package ledger
 
 import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,4 +118,125 @@ func OpenCheckpoint(signed []byte, own note.Verifier) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("checkpoint of %s is signed by %s", c.Origin, own.Name())
 	}
 	return c, nil
+}
+
+// Key signs the checkpoints of one journal, and verifies them.
+type Key struct {
+	note.Signer
+	Verifier note.Verifier
+	// Public is the verifier key as text, for whoever is to check checkpoints.
+	Public string
+}
+
+// NewKey makes a key for a journal, named by its origin, and gives it with the
+// secret text that ParseKey reads.
+func NewKey(random io.Reader, origin string) (Key, string, error) {
+	secret, _, err := note.GenerateKey(random, origin)
+	if err != nil {
+		return Key{}, "", fmt.Errorf("making a key for %s: %w", origin, err)
+	}
+	k, err := ParseKey(secret)
+	if err != nil {
+		return Key{}, "", fmt.Errorf("origin %q: expected letters such as example.com/custody/journal, without blanks and '+': %w", origin, err)
+	}
+	return k, secret, nil
+}
+
+// ParseKey reads a signing key, which is in the form of package note:
+// PRIVATE+KEY+origin+hash+key. An error does not repeat the text.
+func ParseKey(secret string) (Key, error) {
+	secret = strings.TrimSpace(secret)
+	signer, err := note.NewSigner(secret)
+	if err != nil {
+		return Key{}, fmt.Errorf("signing key, expected PRIVATE+KEY+origin+hash+key on one line: %w", err)
+	}
+	fields := strings.SplitN(secret, "+", 5) // NewSigner has found five
+	raw, err := base64.StdEncoding.DecodeString(fields[4])
+	if err != nil || len(raw) != 1+ed25519.SeedSize {
+		return Key{}, errors.New("signing key, expected one of Ed25519")
+	}
+	public := ed25519.NewKeyFromSeed(raw[1:]).Public().(ed25519.PublicKey)
+	text, err := note.NewEd25519VerifierKey(signer.Name(), public)
+	if err != nil {
+		return Key{}, fmt.Errorf("verifier key of %s: %w", signer.Name(), err)
+	}
+	verifier, err := note.NewVerifier(text)
+	return Key{Signer: signer, Verifier: verifier, Public: text}, err
+}
+
+// Holds says whether the journal still has everything that a checkpoint of it had:
+// the block of that number is there, with that head. A journal that ends before has
+// lost entries, and the error says which.
+func (b *Books) Holds(ctx context.Context, c Checkpoint) error { return b.live.Holds(ctx, c) }
+
+// Holds is as that of Books, for the journal up to where the view is.
+func (v *View) Holds(ctx context.Context, c Checkpoint) error {
+	head := v.Head()
+	want := c.Head
+	if want.Number == 0 {
+		if want != (Head{}) {
+			return fmt.Errorf("checkpoint of %s names no block, and yet %d entries", c.Origin, want.Size)
+		}
+		return nil
+	}
+	if head.Number < want.Number || head.Size < want.Size {
+		return fmt.Errorf("the journal ends at %s, the checkpoint of %s was at %s: %s", head, c.Origin, want, missing(head, want))
+	}
+	p, err := v.journal.block(ctx, want.Number)
+	if err != nil {
+		return fmt.Errorf("holding the journal against the checkpoint of %s at %s: %w", c.Origin, want, err)
+	}
+	if d := differing(p.Block.Head(), want); d != "" {
+		return fmt.Errorf("block %d of the journal is another than that of the checkpoint of %s: %s", want.Number, c.Origin, d)
+	}
+	return nil
+}
+
+// missing names what a journal lacks that ends before a checkpoint.
+func missing(head, want Head) string {
+	if head.Size >= want.Size {
+		return fmt.Sprintf("blocks %d to %d are missing, and the %d blocks that are there have more entries than the checkpoint", head.Number+1, want.Number, head.Number)
+	}
+	if head.Number >= want.Number {
+		return fmt.Sprintf("entries %d to %d are missing", head.Size+1, want.Size)
+	}
+	return fmt.Sprintf("entries %d to %d in blocks %d to %d are missing", head.Size+1, want.Size, head.Number+1, want.Number)
+}
+
+// differing names the fields in which two heads differ.
+func differing(got, want Head) string {
+	var all []string
+	field := func(name, a, b string) {
+		if a != b {
+			all = append(all, fmt.Sprintf("%s %s, the checkpoint says %s", name, a, b))
+		}
+	}
+	field("hash", hex.EncodeToString(got.Hash[:]), hex.EncodeToString(want.Hash[:]))
+	field("size", strconv.FormatUint(got.Size, 10), strconv.FormatUint(want.Size, 10))
+	field("root", hex.EncodeToString(got.Root[:]), hex.EncodeToString(want.Root[:]))
+	field("state", hex.EncodeToString(got.State[:]), hex.EncodeToString(want.State[:]))
+	field("epoch", strconv.FormatUint(got.Epoch, 10), strconv.FormatUint(want.Epoch, 10))
+	field("time", got.Time.UTC().Format(time.RFC3339Nano), want.Time.UTC().Format(time.RFC3339Nano))
+	return strings.Join(all, "; ")
+}
+
+// HeadAt is where the journal ended at a moment: with the last block made at or
+// before it.
+func (b *Books) HeadAt(ctx context.Context, at time.Time) (Head, error) {
+	v := b.live
+	v.mu.RLock()
+	head := v.head
+	i, _ := slices.BinarySearch(v.times, at.UnixNano()+1) // the first block that ends later
+	v.mu.RUnlock()
+	switch uint64(i) {
+	case 0:
+		return Head{}, nil
+	case head.Number:
+		return head, nil
+	}
+	p, err := v.journal.block(ctx, uint64(i))
+	if err != nil {
+		return Head{}, fmt.Errorf("head as of %s: %w", at.Format(time.RFC3339Nano), err)
+	}
+	return p.Block.Head(), nil
 }

@@ -3,12 +3,15 @@ package ledger_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"goodcontrol/custody"
 	"goodcontrol/custody/ledger"
 	"goodcontrol/custody/ledger/ledgertest"
 )
@@ -141,5 +144,113 @@ func TestProofs(t *testing.T) {
 	}
 	if _, err := ledger.ReadTree(ctx, m, n+1); err == nil {
 		t.Error("the tree of more entries than there are was read")
+	}
+}
+
+func TestKey(t *testing.T) {
+	k, secret, err := ledger.NewKey(rand.Reader, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ledger.ParseKey(secret + "\n")
+	if err != nil || again.Public != k.Public || again.Name() != origin {
+		t.Fatalf("the key comes back as %q of %q, %v, expected %q", again.Public, again.Name(), err, k.Public)
+	}
+	c := ledger.Checkpoint{Origin: origin, Head: ledgertest.Blocks(t, 1)[0].Head()}
+	signed, err := c.Sign(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ledger.OpenCheckpoint(signed, again.Verifier); err != nil || got != c {
+		t.Errorf("under the key read again the checkpoint is %+v, %v", got, err)
+	}
+	_, other, err := ledger.NewKey(rand.Reader, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{
+		"empty": "", "public": k.Public, "cut short": secret[:len(secret)-4], "another's secret": secret[:len(secret)-44] + other[len(other)-44:],
+	} {
+		_, err := ledger.ParseKey(bad)
+		if err == nil || bad != "" && strings.Contains(err.Error(), bad[len(bad)-20:]) {
+			t.Errorf("%s: %v, expected an error that does not repeat the key", name, err)
+		}
+	}
+	for _, name := range []string{"", "a b", "a+b"} {
+		if _, _, err := ledger.NewKey(rand.Reader, name); err == nil {
+			t.Errorf("a key was made for %q", name)
+		}
+	}
+}
+
+// TestHolds holds every checkpoint of a journal against every prefix of it, and
+// against a journal that differs from the second block on.
+func TestHolds(t *testing.T) {
+	ctx := context.Background()
+	const n = 5
+	blocks := ledgertest.Blocks(t, n)
+	m := ledger.NewMemory()
+	check := func(v *ledger.View, c ledger.Checkpoint, want string) {
+		t.Helper()
+		err := v.Holds(ctx, c)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("a journal at %s holds the checkpoint at %s: %v, expected %q", v.Head(), c.Head, err, want)
+		}
+	}
+	for i, b := range blocks {
+		if err := m.Append(ctx, b); err != nil {
+			t.Fatal(err)
+		}
+		v, err := ledger.Replay(ctx, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(v, ledger.Checkpoint{Origin: origin}, "")
+		check(v, ledger.Checkpoint{Origin: origin, Head: ledger.Head{Size: 1}}, "no block")
+		for j := range blocks {
+			c, want := ledger.Checkpoint{Origin: origin, Head: blocks[j].Head()}, ""
+			if j > i {
+				want = fmt.Sprintf("entries %d to %d in blocks %d to %d are missing", i+2, j+1, i+2, j+1)
+			}
+			check(v, c, want)
+		}
+		for want, change := range map[string]func(*ledger.Head){
+			"hash ":                  func(h *ledger.Head) { h.Hash[0] ^= 1 },
+			"root ":                  func(h *ledger.Head) { h.Root[0] ^= 1 },
+			"state ":                 func(h *ledger.Head) { h.State[0] ^= 1 },
+			"epoch ":                 func(h *ledger.Head) { h.Epoch++ },
+			"time ":                  func(h *ledger.Head) { h.Time = h.Time.Add(1) },
+			"more entries":           func(h *ledger.Head) { h.Number, h.Size = h.Number+1, h.Size-1 },
+			"entries ":               func(h *ledger.Head) { h.Size++ },
+			"block 1 of the journal": func(h *ledger.Head) { h.Number = 1; h.Hash[0] ^= 1 },
+		} {
+			c := ledger.Checkpoint{Origin: origin, Head: b.Head()}
+			change(&c.Head)
+			check(v, c, want)
+		}
+	}
+}
+
+func TestHeadAt(t *testing.T) {
+	ctx := context.Background()
+	m := ledger.NewMemory()
+	b := ledgertest.Open(t, m)
+	for i := range 4 {
+		if _, err := b.Post(ctx, nil, ledgertest.Deposit(custody.Ref(fmt.Sprint(i)), "alice", custody.USD, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blocks := ledgertest.Read(t, m, 1)
+	want := ledger.Head{}
+	for _, block := range blocks {
+		for _, at := range []struct {
+			moment time.Time
+			head   ledger.Head
+		}{{block.Time.Add(-1), want}, {block.Time, block.Head()}} {
+			if got, err := b.HeadAt(ctx, at.moment); err != nil || got != at.head {
+				t.Errorf("as of %s the head is %s, %v, expected %s", at.moment, got, err, at.head)
+			}
+		}
+		want = block.Head()
 	}
 }
