@@ -51,6 +51,8 @@ type Config struct {
 	Signing   SigningConfig    `yaml:"signing"`
 	// Webhooks are other people's servers that events are sent to.
 	Webhooks []webhook.Config `yaml:"webhooks"`
+	// Checkpoints are where signed heads of the journal go, for outsiders to keep.
+	Checkpoints CheckpointsConfig `yaml:"checkpoints"`
 }
 
 // AssetConfig lists an asset.
@@ -146,6 +148,28 @@ type SigningConfig struct {
 	Clef string `yaml:"clef"`
 }
 
+// CheckpointsConfig is how the journal is made known outside of it. Left out, a store
+// and a witness that are both taken back to the same older state are not noticed, and
+// an auditor has nothing of ours to hold against a later copy.
+type CheckpointsConfig struct {
+	// Key is the file with the signing key, which custodyctl journal key makes. A file
+	// that others may read is refused. Whoever has it can sign another history from
+	// then on, but not take back what is in the folder.
+	Key string `yaml:"key"`
+	// Folder is where the checkpoints are written, one file each: write-once storage
+	// such as a mounted bucket with an object lock, or a WORM share. It must be there.
+	// At start the newest checkpoint in it must fit the journal, or the node does not
+	// run; one that is empty, as when the wrong thing is mounted, finds nothing. If it
+	// cannot be written the status is UNKNOWN until it can, and the node goes on.
+	Folder string `yaml:"folder"`
+	// Every is how long a growing journal may be without a checkpoint; 15m if left
+	// out. One is written at the end of each day in New York and at the end of the
+	// node in any case. What was posted after the newest is not protected by it.
+	Every time.Duration `yaml:"every"`
+}
+
+const defaultCheckpointsEvery = 15 * time.Minute
+
 // Load reads a configuration file.
 func Load(path string) (Config, error) {
 	b, err := os.ReadFile(path)
@@ -193,7 +217,7 @@ func tokenMistyped(id custody.AssetID) bool {
 
 // resolve makes paths in the file relative to the file.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy, &c.Wires.Outbox}
+	paths := []*string{&c.Data, &c.Witness, &c.API.Certificate, &c.API.Key, &c.API.ClientCA, &c.Signing.Identity, &c.Signing.Members, &c.Signing.Policy, &c.Wires.Outbox, &c.Checkpoints.Key, &c.Checkpoints.Folder}
 	for i := range c.Webhooks {
 		paths = append(paths, &c.Webhooks[i].Secret)
 	}
@@ -251,6 +275,8 @@ func (c Config) Check() error {
 	_, listed := assets[custody.USD]
 	wrong(!listed, "assets: %s is not listed; the reserve is computed in it", custody.USD)
 	s := c.Signing
+	wrong((c.Checkpoints.Key == "") != (c.Checkpoints.Folder == ""), "checkpoints: key or folder without the other: expected both or none")
+	wrong(c.Checkpoints.Every < 0, "checkpoints: every %s, expected a duration such as 15m", c.Checkpoints.Every)
 	wrong(s.Members != "" && (s.Identity == "" || s.Policy == ""), "signing: members without identity or policy: expected all three or none")
 	all = append(all, c.checkOffchain()...)
 	all = append(append(all, c.checkReserve()...), c.checkWires()...)

@@ -82,6 +82,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	recon.Age(p.breaks, f.told(), now)
 
 	maps.Copy(p.inputs, n.pricesHeard())
+	maps.Copy(p.inputs, n.checkpoints.heard())
 	findings := reserve.Findings{Unknown: append(append(p.stale(now), n.stalePrices(now)...), n.missed...)}
 	if p.standings, err = n.stand(p.breaks, now); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())

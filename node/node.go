@@ -68,6 +68,8 @@ type Node struct {
 	quorum parties
 	swept  time.Time // when everything was last compared
 	missed []string  // what sweeps found that the increments had missed
+	// checkpoints is nil where none are exported.
+	checkpoints *checkpoints
 
 	metrics *metrics
 	hooks   []*webhook.Hook

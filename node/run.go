@@ -60,6 +60,9 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if err := n.openBooks(ctx); err != nil {
 		return nil, err
 	}
+	if err := n.openCheckpoints(ctx); err != nil {
+		return nil, err
+	}
 	if n.fold, err = n.refold(ctx); err != nil {
 		return nil, err
 	}
@@ -206,6 +209,7 @@ func (n *Node) Run(ctx context.Context, listener net.Listener) error {
 	err = n.loop(ctx)
 	cancel()
 	n.loops.Wait()
+	err = errors.Join(err, n.checkpoints.last())
 	select {
 	case serving := <-failed:
 		err = errors.Join(err, serving)
