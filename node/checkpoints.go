@@ -44,7 +44,7 @@ func (n *Node) openCheckpoints(ctx context.Context) error {
 	if config.Folder == "" {
 		return nil
 	}
-	key, err := store.ReadKey(config.Key)
+	key, err := n.checkpointKey()
 	if err != nil {
 		return fmt.Errorf("checkpoints: %w", err)
 	}

@@ -240,3 +240,12 @@ func (b *Books) HeadAt(ctx context.Context, at time.Time) (Head, error) {
 	}
 	return p.Block.Head(), nil
 }
+
+// ParseVerifier reads a verifier key, which is in the form of package note.
+func ParseVerifier(text string) (note.Verifier, error) {
+	v, err := note.NewVerifier(strings.TrimSpace(text))
+	if err != nil {
+		return nil, fmt.Errorf("verifier key %q, expected origin+hash+key on one line: %w", text, err)
+	}
+	return v, nil
+}

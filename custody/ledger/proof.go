@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -91,4 +92,32 @@ func (t *Tree) ProveGrowth(size uint64) (tlog.TreeProof, error) {
 		return nil, fmt.Errorf("proving growth from %d to %d entries: %w", size, t.size, err)
 	}
 	return proof, nil
+}
+
+// ReadEntry is the canonical encoding of the entry with the given number: the record
+// of which ProveEntry speaks.
+func ReadEntry(ctx context.Context, j Journal, seq uint64) ([]byte, error) {
+	var raw []byte
+	err := j.Read(ctx, 1, func(b Block) error {
+		if b.Size < seq {
+			return nil
+		}
+		p, err := b.parse()
+		if err != nil {
+			return err
+		}
+		i := int(int64(seq) - int64(b.Size) + int64(b.Count) - 1)
+		if i < 0 || i >= len(p.entries) {
+			return fmt.Errorf("block %d has no entry %d", b.Number, seq)
+		}
+		raw = p.raw(i)
+		return errEnough
+	})
+	switch {
+	case err != nil && !errors.Is(err, errEnough):
+		return nil, fmt.Errorf("reading entry %d: %w", seq, err)
+	case raw == nil:
+		return nil, fmt.Errorf("reading entry %d: the journal ends before", seq)
+	}
+	return raw, nil
 }

@@ -100,7 +100,7 @@ func (v *verifier) checkJournal() outcome {
 		return o
 	}
 	o.passed++
-	v.journal, v.head, v.positions = r, view.Head(), r.positionRows(view.Positions())
+	v.journal, v.view, v.positions = r, view, r.positionRows(view.Positions())
 	o.detail = fmt.Sprintf("%d entries in %d blocks", view.Head().Size, len(lines))
 	return o
 }

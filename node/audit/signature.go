@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -63,8 +64,8 @@ func (v *verifier) open(signed []byte, key string) error {
 	if err != nil {
 		return err
 	}
-	if want := (ledger.Checkpoint{Origin: own.Name(), Head: v.head}); c.Text() != want.Text() {
-		return fmt.Errorf("the checkpoint is of %s, the blocks end at %s", c.Head, v.head)
+	if want := (ledger.Checkpoint{Origin: own.Name(), Head: v.view.Head()}); c.Text() != want.Text() {
+		return fmt.Errorf("the checkpoint is of %s, the blocks end at %s", c.Head, v.view.Head())
 	}
 	n, err := note.Open(signed, note.VerifierList(own))
 	if err != nil {
@@ -77,4 +78,25 @@ func (v *verifier) open(signed []byte, key string) error {
 		return fmt.Errorf("not the one form of a note with one signature")
 	}
 	return nil
+}
+
+// checkKept holds the journal against the checkpoints that the verifier has kept.
+func (v *verifier) checkKept() outcome {
+	var o outcome
+	for _, c := range v.options.Kept {
+		if c.Head.Time.After(v.manifest.AsOf) {
+			v.limit("the checkpoint of %s at %s is younger than the package and was not compared", c.Origin, c.Head)
+			continue
+		}
+		o.of++
+		if err := v.view.Holds(context.Background(), c); err == nil {
+			o.passed++
+		} else if o.fail == nil {
+			o.fail = failf(blocksName, 0, "%s", err)
+		}
+	}
+	if o.of > 0 && o.fail == nil {
+		o.detail = "nothing that they had was changed or left out"
+	}
+	return o
 }

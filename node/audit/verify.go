@@ -36,6 +36,10 @@ type Options struct {
 	// verifier key, that the verifier has from elsewhere. Empty: it is only held to
 	// the journal itself.
 	Key string
+	// Kept are checkpoints of the firm's journal that the verifier has from elsewhere,
+	// with signatures that are good. The journal in the package must have everything
+	// that each had; one made after the moment of the package says nothing of it.
+	Kept []ledger.Checkpoint
 	// MaxSize is how many bytes a package may have; DefaultMaxSize if zero.
 	// Nothing in a package is compressed, so that reading takes no more.
 	MaxSize int64
@@ -74,7 +78,7 @@ type verifier struct {
 	headers     map[string]*types.Header
 	journal     *register
 	addresses   []addressRow
-	head        ledger.Head // where the journal ends
+	view        *ledger.View // of the whole journal
 	positions   []positionRow
 	liabilities []liabilityRow
 	holdings    map[holding]*proven
@@ -105,6 +109,7 @@ func (v *verifier) steps() []step {
 		{"anchor", false, v.checkAnchor},
 		{"journal", true, v.checkJournal},
 		{"signature", false, v.checkSignature},
+		{"kept checkpoints", false, v.checkKept},
 		{"positions", false, v.checkPositions},
 		{"addresses", false, v.checkAddresses},
 		{"accounts", false, v.checkAccounts},
