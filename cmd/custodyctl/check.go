@@ -21,15 +21,22 @@ import (
 func verifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify FILE", Short: "check an auditor's package with no network and no node", Args: cobra.ExactArgs(1),
-		Long: "Verify names each check, how many of how many held, and the first failing row. With --header it also\nholds the package's chain headers to one that you have from elsewhere: a block hash, or a file with one.",
+		Long: "Verify names each check, how many of how many held, and the first failing row. With --header it also\nholds the package's chain headers to one that you have from elsewhere: a block hash, or a file with one; with\n--verifier the key that signed where the journal ends; and with --checkpoint the journal to what was there when that was signed.",
 	}
 	headers := c.Flags().StringArray("header", nil, "a trusted block hash, or a file with a header (JSON-RPC object or RLP hex)")
-	key := c.Flags().String("key", "", "the key that must have signed where the journal ends, as you know it from elsewhere (name+hash+key)")
+	key := c.Flags().String("verifier", "", "the key that must have signed where the journal ends, as you know it from elsewhere (name+hash+key)")
+	kept := c.Flags().StringArray("checkpoint", nil, "a checkpoint of the journal, signed with that key and kept from before; as often as needed")
 	asJSON := c.Flags().Bool("json", false, "print the report as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		trusted, err := trustedHashes(*headers)
 		if err != nil {
 			return err
+		}
+		o := audit.Options{Trusted: trusted, Key: *key}
+		if len(*kept) > 0 {
+			if o.Kept, err = (&checkpointFlags{files: *kept, keys: []string{*key}}).open(); err != nil {
+				return asAnswer(err)
+			}
 		}
 		f, err := os.Open(args[0])
 		if err != nil {
@@ -40,7 +47,7 @@ func verifyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		report, err := audit.Verify(f, info.Size(), audit.Options{Trusted: trusted, Key: *key})
+		report, err := audit.Verify(f, info.Size(), o)
 		if err != nil {
 			return err
 		}

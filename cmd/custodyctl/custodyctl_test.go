@@ -84,7 +84,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"verify"}, exitBadUse, "arg"},
 		{[]string{"verify", schwab}, exitNo, "FAILED"},
 		{[]string{"verify", schwab, "--header", "0x12"}, exitBadUse, "0x12"},
-		{[]string{"verify", schwab, "--key", "example+00000000+AA"}, exitNo, "FAILED"},
+		{[]string{"verify", schwab, "--verifier", "example+00000000+AA"}, exitNo, "FAILED"},
 
 		{proof("chainstorage-eoa-1000"), exitHolds, "ok"},
 		{append(proof("chainstorage-eoa-1000"), "--trusted-hash", "0x"+strings.Repeat("0", 64)), exitNo, "trusted hash"},

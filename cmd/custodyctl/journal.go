@@ -20,7 +20,7 @@ import (
 // at a time, so the node must be stopped; nothing in them is changed.
 func journalCommand() *cobra.Command {
 	c := &cobra.Command{Use: "journal", Short: "a journal's own files, of a node that is stopped"}
-	return group(c, journalVerifyCommand(), journalReplayCommand())
+	return group(c, journalVerifyCommand(), journalReplayCommand(), journalKeyCommand(), journalCheckpointCommand(), journalProveCommand(), journalCheckCommand())
 }
 
 // journalFlags say which journal is meant.
@@ -72,15 +72,33 @@ func journalVerifyCommand() *cobra.Command {
 		Use: "verify --dir DATA/journal", Short: "check the journal's files against themselves and the witness", Args: cobra.NoArgs,
 		Long: "Verify checks that the store has everything its witness has seen, and folds the whole journal: the chain of\n" +
 			"hashes, the Merkle root and the digest of positions of every block, every rule that an entry keeps, and the\n" +
-			"trial balance. The node must be stopped. The files are left as they are.\n" +
+			"trial balance. Each checkpoint that is named must fit: the journal has everything that was there when it was\n" +
+			"signed. The node must be stopped. The files are left as they are.\n" +
 			"Exit codes: 0 it holds, 1 it does not, 2 it cannot be opened: not there, or in use.",
 	}
 	var flags journalFlags
 	flags.add(c)
+	var kept checkpointFlags
+	kept.add(c)
 	asJSON := c.Flags().Bool("json", false, "print the report as JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		checkpoints, bad := kept.open()
+		if no := (*notProven)(nil); bad != nil && !errors.As(bad, &no) {
+			return bad
+		}
 		r := journalReport{Dir: flags.dir}
-		failed := r.verify(c.Context(), &flags)
+		_, failed := r.verify(c.Context(), &flags, func(view *ledger.View) error {
+			for i, checkpoint := range checkpoints {
+				err := view.Holds(c.Context(), checkpoint)
+				if err := r.check("kept", fmt.Sprintf("%s: everything up to %s is there", kept.files[i], checkpoint.Head), err); err != nil {
+					return err
+				}
+			}
+			if bad != nil {
+				return r.check("kept", "", bad)
+			}
+			return nil
+		})
 		if failed != nil && len(r.Checks) == 0 {
 			return failed
 		}
@@ -96,30 +114,36 @@ func journalVerifyCommand() *cobra.Command {
 	return c
 }
 
-// verify makes the report. An error without any check says that nothing could be
+// verify makes the report, with more checks at its end if there are any, and gives
+// where the journal ends. An error without any check says that nothing could be
 // checked; any other is that of the last check.
-func (r *journalReport) verify(ctx context.Context, flags *journalFlags) (err error) {
+func (r *journalReport) verify(ctx context.Context, flags *journalFlags, more func(*ledger.View) error) (head ledger.Head, err error) {
 	s, err := flags.open()
 	if errors.Is(err, store.ErrDamaged) {
-		return r.check("witness", "", err)
+		return head, r.check("witness", "", err)
 	}
 	if err != nil {
-		return err
+		return head, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	_ = r.check("witness", "it has seen "+s.Witnessed()+", which the store has", nil)
 	view, err := ledger.Replay(ctx, s)
 	if err != nil {
-		return r.check("chain", "", err)
+		return head, r.check("chain", "", err)
 	}
 	r.keep(view.Head())
 	_ = r.check("chain", fmt.Sprintf("%d blocks and %d entries follow from each other: hashes, roots, digests, rules", r.Blocks, r.Entries), nil)
 	totals, err := balanced(view)
 	if err := r.check("balance", fmt.Sprintf("FOR equals AT in %d lines", len(totals)), err); err != nil {
-		return err
+		return head, err
+	}
+	if more != nil {
+		if err := more(view); err != nil {
+			return head, err
+		}
 	}
 	r.Valid = true
-	return nil
+	return view.Head(), nil
 }
 
 func (r *journalReport) check(name, detail string, err error) error {

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"goodcontrol/custody/ledger"
 	"goodcontrol/node/api"
 	"goodcontrol/node/audit"
+	"goodcontrol/node/store"
 )
 
 func playRestart(ctx context.Context, w *world) (facts, error) {
@@ -40,6 +43,10 @@ func playRestart(ctx context.Context, w *world) (facts, error) {
 }
 
 func playAudit(ctx context.Context, w *world) (facts, error) {
+	kept, checked, err := w.newestCheckpoint()
+	if err != nil {
+		return nil, err
+	}
 	var zip []byte
 	if err := w.get(ctx, "/v1/audit/package", &zip); err != nil {
 		return nil, err
@@ -52,7 +59,7 @@ func playAudit(ctx context.Context, w *world) (facts, error) {
 	// chain itself and not from the node.
 	block := w.chain.Finalized().Hash()
 	w.names["BLOCK"] = block.Hex()
-	report, err := verify(path, block)
+	report, err := verify(path, audit.Options{Trusted: []common.Hash{block}, Key: w.names["VERIFIER"], Kept: []ledger.Checkpoint{kept}})
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +70,32 @@ func playAudit(ctx context.Context, w *world) (facts, error) {
 	for _, c := range report.Checks {
 		checks[c.Name] = fmt.Sprintf("%d of %d", c.Passed, c.Of)
 	}
-	return facts{"file": path, "bytes": len(zip), "checks": checks, "anchored_at": block, "signed_by": report.SignedBy, "proven": report.Proven}, nil
+	return facts{"file": path, "bytes": len(zip), "checks": checks, "anchored_at": block, "signed_by": report.SignedBy, "proven": report.Proven, "checkpoint": checked}, nil
 }
 
-func verify(path string, trusted ...common.Hash) (audit.Report, error) {
+// newestCheckpoint checks the signature of the newest checkpoint in the folder, and
+// says how long that took.
+func (w *world) newestCheckpoint() (kept ledger.Checkpoint, checked facts, err error) {
+	folder, err := store.OpenCheckpoints(w.path("worm"))
+	if err != nil {
+		return kept, nil, err
+	}
+	start := time.Now()
+	kept, refused, err := folder.Newest(func(signed []byte) (ledger.Checkpoint, error) {
+		return ledger.OpenCheckpoint(signed, w.verifier)
+	})
+	if err != nil {
+		return kept, nil, err
+	}
+	if len(refused) > 0 || kept.Head.Size == 0 {
+		return kept, nil, fmt.Errorf("the newest checkpoint is at %s; not good are %v", kept.Head, refused)
+	}
+	took := time.Since(start)
+	w.names["CHECKPOINT"] = folder.Path(kept.Head.Size)
+	return kept, facts{"file": folder.Path(kept.Head.Size), "entries": kept.Head.Size, "signed_by": kept.Origin, "ms": fmt.Sprintf("%.2f", took.Seconds()*1000)}, nil
+}
+
+func verify(path string, o audit.Options) (audit.Report, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return audit.Report{}, err
@@ -76,7 +105,7 @@ func verify(path string, trusted ...common.Hash) (audit.Report, error) {
 	if err != nil {
 		return audit.Report{}, err
 	}
-	return audit.Verify(f, info.Size(), audit.Options{Trusted: trusted})
+	return audit.Verify(f, info.Size(), o)
 }
 
 func playTampered(_ context.Context, w *world) (facts, error) {
@@ -90,7 +119,7 @@ func playTampered(_ context.Context, w *world) (facts, error) {
 	if err := os.WriteFile(path, zip, 0o600); err != nil {
 		return nil, err
 	}
-	report, err := verify(path)
+	report, err := verify(path, audit.Options{})
 	if err != nil {
 		return nil, err
 	}

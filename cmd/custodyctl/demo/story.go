@@ -47,7 +47,7 @@ func story() []step {
 		{"restart", "The node is stopped and started again: everything follows from the journal", playRestart, []string{
 			"custodyctl status --url $API"}},
 		{"audit", "The auditor's package is exported, and verified without node or network", playAudit, []string{
-			"custodyctl export audit --url $API -o $DIR/audit.zip", "custodyctl verify $DIR/audit.zip --header $BLOCK"}},
+			"custodyctl export audit --url $API -o $DIR/audit.zip", "custodyctl verify $DIR/audit.zip --header $BLOCK --verifier $VERIFIER --checkpoint $CHECKPOINT"}},
 		{"tampered", "One byte of the package is flipped: refused, and the file named", playTampered, []string{
 			"custodyctl verify $DIR/tampered.zip"}},
 	}

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,9 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/mod/sumdb/note"
 
+	"goodcontrol/custody/ledger"
 	"goodcontrol/keys/session"
 	"goodcontrol/keys/wire"
 	"goodcontrol/node"
@@ -68,6 +71,7 @@ type world struct {
 	wallets  map[string]string // wallet -> its address
 	asset    string            // of the stablecoin
 	names    map[string]string // what commands in the story stand for
+	verifier note.Verifier     // of the journal's checkpoints
 }
 
 func newWorld(dir string, o Options) *world {
@@ -230,14 +234,32 @@ func (w *world) config() map[string]any {
 				"notification": "2026-01-05", "contract": "2026-01-05",
 			}},
 		},
-		"signing": m{"identity": "coordinator", "members": "members.json", "policy": "policy.json"},
+		"checkpoints": m{"key": "checkpoint.key", "folder": "../worm", "every": "1s"},
+		"signing":     m{"identity": "coordinator", "members": "members.json", "policy": "policy.json"},
 	}
+}
+
+// openCheckpoints makes the key of the journal and the folder for its checkpoints,
+// once.
+func (w *world) openCheckpoints() error {
+	if w.verifier != nil {
+		return nil
+	}
+	k, secret, err := ledger.NewKey(rand.Reader, "example.com/demo/journal")
+	if err != nil {
+		return err
+	}
+	w.verifier, w.names["VERIFIER"] = k.Verifier, k.Public
+	return errors.Join(os.WriteFile(w.path("node", "checkpoint.key"), []byte(secret), 0o600), os.MkdirAll(w.path("worm"), 0o700))
 }
 
 // openNode starts the node from its configuration file, on the address it says.
 func (w *world) openNode(ctx context.Context) error {
 	b, err := yaml.Marshal(w.config())
 	if err != nil {
+		return err
+	}
+	if err := w.openCheckpoints(); err != nil {
 		return err
 	}
 	path := w.path("node", "custodyd.yaml")
