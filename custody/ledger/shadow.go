@@ -58,7 +58,7 @@ func (s *Shadow) Follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.keepRows(s.view.head, 1)
+	return s.keepRows(s.view.head, 0) // without changes too: what is behind the history is read again for each question
 }
 
 // rowsAtOnce is how many changes are kept in one go while there are more to come.

@@ -163,3 +163,20 @@ func TestSeqAt(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryKeepsUp lets a shadow follow entries without legs: the history comes
+// along, since what is behind it has to be read for each question.
+func TestHistoryKeepsUp(t *testing.T) {
+	h := &ledgertest.History{}
+	books, err := ledger.Open(context.Background(), ledger.NewMemory(), ledger.Options{Now: ledgertest.Clock(), History: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, books, ledgertest.Deposit("a", "alice", ether, 1))
+	fact := ledgertest.Deposit("fact", "alice", ether, 1)
+	fact.Legs, fact.Body = nil, []byte("{}")
+	post(t, books, fact)
+	if err := ledger.NewShadow(books, 0).Follow(context.Background()); err != nil || h.Head() != books.Head() {
+		t.Errorf("the history is at %s, expected %s, %v", h.Head(), books.Head(), err)
+	}
+}
