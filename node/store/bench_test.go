@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,37 +39,42 @@ func benchEntry(n int) custody.Entry {
 	}
 }
 
-// batches calls each with batches of new entries for as long as the benchmark runs.
-func batches(b *testing.B, size int, each func([]custody.Entry)) {
-	next := 0
-	batch := make([]custody.Entry, size)
-	bytes := 0
-	for i := range batch {
-		e := benchEntry(i)
-		data, err := e.AppendBinary(nil)
-		if err != nil {
-			b.Fatal(err)
+// posters is how many post at the same time: one commits while the other gets the
+// next batch ready.
+const posters = 2
+
+// batches lets posters call each with batches of new entries, b.N in all.
+func batches(b *testing.B, size int, each func([]custody.Entry) error) {
+	all, bytes := make([][]custody.Entry, b.N), 0
+	for i := range all {
+		all[i] = make([]custody.Entry, size)
+		for j := range all[i] {
+			all[i][j] = benchEntry(i*size + j)
+			bytes += len(all[i][j].AppendContent(nil)) + 16
 		}
-		bytes += len(data)
 	}
-	b.SetBytes(int64(bytes))
+	b.SetBytes(int64(bytes / b.N))
 	b.ReportAllocs()
-	for b.Loop() {
-		b.StopTimer()
-		for i := range batch {
-			batch[i] = benchEntry(next)
-			next++
-		}
-		b.StartTimer()
-		each(batch)
+	b.ResetTimer()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range posters {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < b.N; i = int(next.Add(1)) - 1 {
+				if err := each(all[i]); err != nil {
+					b.Error(err)
+				}
+			}
+		})
 	}
-	b.ReportMetric(float64(next)/b.Elapsed().Seconds(), "entries/s")
+	wg.Wait()
+	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "entries/s")
 }
 
 func BenchmarkAppend(b *testing.B) {
 	ways := []struct {
 		name  string
-		start func(b *testing.B) func([]custody.Entry)
+		start func(b *testing.B) func([]custody.Entry) error
 	}{
 		{"raw", startRaw},
 		{"key-per-entry", startKeyPerEntry},
@@ -80,45 +88,45 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-func startRaw(b *testing.B) func([]custody.Entry) {
+func startRaw(b *testing.B) func([]custody.Entry) error {
 	f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { f.Close() })
-	return func(batch []custody.Entry) {
+	var mu sync.Mutex
+	return func(batch []custody.Entry) (err error) {
 		var data []byte
 		for i := range batch {
 			if data, err = batch[i].AppendBinary(data); err != nil {
-				b.Fatal(err)
+				return err
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if _, err := f.Write(data); err != nil {
-			b.Fatal(err)
+			return err
 		}
-		if err := store.DataSync(f); err != nil {
-			b.Fatal(err)
-		}
+		return store.DataSync(f)
 	}
 }
 
-func startKeyPerEntry(b *testing.B) func([]custody.Entry) {
+func startKeyPerEntry(b *testing.B) func([]custody.Entry) error {
 	db, err := store.OpenBadger(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { db.Close() })
-	seq := uint64(0)
-	return func(batch []custody.Entry) {
-		err := db.Update(func(txn *badger.Txn) error {
+	var seq atomic.Uint64
+	return func(batch []custody.Entry) error {
+		return db.Update(func(txn *badger.Txn) error {
 			for i := range batch {
-				seq++
-				batch[i].Seq = seq
+				batch[i].Seq = seq.Add(1)
 				data, err := batch[i].AppendBinary(nil)
 				if err != nil {
 					return err
 				}
-				number := binary.BigEndian.AppendUint64(nil, seq)
+				number := binary.BigEndian.AppendUint64(nil, batch[i].Seq)
 				ref := append([]byte("r"), batch[i].Ref...)
 				if _, err := txn.Get(ref); err != badger.ErrKeyNotFound {
 					return fmt.Errorf("ref %s: %w", batch[i].Ref, err)
@@ -132,24 +140,61 @@ func startKeyPerEntry(b *testing.B) func([]custody.Entry) {
 			}
 			return nil
 		})
-		if err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 
-func startBooks(b *testing.B) func([]custody.Entry) {
+func startBooks(b *testing.B) func([]custody.Entry) error {
 	return startPosting(b, open(b, store.Options{Dir: b.TempDir(), MinFree: 1}))
 }
 
-func startMemory(b *testing.B) func([]custody.Entry) { return startPosting(b, ledger.NewMemory()) }
+func startMemory(b *testing.B) func([]custody.Entry) error {
+	return startPosting(b, ledger.NewMemory())
+}
 
-func startPosting(b *testing.B, j ledger.Journal) func([]custody.Entry) {
-	books := ledgertest.Open(b, j)
-	return func(batch []custody.Entry) {
-		if _, err := books.Post(context.Background(), nil, batch...); err != nil {
-			b.Fatal(err)
+func startPosting(b *testing.B, j ledger.Journal) func([]custody.Entry) error {
+	books, err := ledger.Open(context.Background(), j, ledger.Options{Now: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(batch []custody.Entry) error {
+		_, err := books.Post(context.Background(), nil, batch...)
+		return err
+	}
+}
+
+// BenchmarkAcknowledge posts ten entries every millisecond, whether those before are
+// durable or not, and tells how long each batch had to wait.
+func BenchmarkAcknowledge(b *testing.B) {
+	post := startBooks(b)
+	waits, every := make([]time.Duration, b.N), time.NewTicker(time.Millisecond)
+	defer every.Stop()
+	var wg sync.WaitGroup
+	for i := range b.N {
+		batch := make([]custody.Entry, 10)
+		for j := range batch {
+			batch[j] = benchEntry(i*10 + j)
 		}
+		<-every.C
+		begun := time.Now()
+		wg.Go(func() {
+			if err := post(batch); err != nil {
+				b.Error(err)
+			}
+			waits[i] = time.Since(begun)
+		})
+	}
+	wg.Wait()
+	reportWaits(b, waits)
+	b.ReportMetric(float64(b.N*10)/b.Elapsed().Seconds(), "entries/s")
+}
+
+func reportWaits(b *testing.B, waits []time.Duration) {
+	slices.Sort(waits)
+	for _, q := range []struct {
+		name string
+		at   float64
+	}{{"p50", 0.5}, {"p99", 0.99}, {"p99.9", 0.999}} {
+		b.ReportMetric(float64(waits[int(q.at*float64(len(waits)-1))].Nanoseconds())/1000, q.name+"-µs")
 	}
 }
 
@@ -162,8 +207,11 @@ func BenchmarkReplay(b *testing.B) {
 	batch := make([]custody.Entry, size)
 	for n := range entries {
 		batch[n%size] = benchEntry(n)
-		if n%size == size-1 {
-			post(batch)
+		if n%size < size-1 {
+			continue
+		}
+		if err := post(batch); err != nil {
+			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
