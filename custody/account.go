@@ -78,6 +78,11 @@ func (c Control) String() string { return nameOf(controlNames[:], c) }
 // MarshalText writes the control state's name.
 func (c Control) MarshalText() ([]byte, error) { return marshalName(controlNames[:], c) }
 
+// UnmarshalText reads a control state's name.
+func (c *Control) UnmarshalText(text []byte) error {
+	return unmarshalName(controlNames[:], c, "control state", text)
+}
+
 // AccountType is what an account is. It alone decides the account's side, its
 // owner's kind, its control state and the reserve line it feeds. The numbers are
 // stored in the journal: never renumber, never reuse.

@@ -150,7 +150,7 @@ func (n *Node) replayed(ctx context.Context, at api.AsOf) (*picture, *fold, erro
 func (n *Node) pictureOf(f *fold, m moment) (p *picture, err error) {
 	p = &picture{at: m.at, positions: f.lines.Positions()}
 	p.head.Size = m.seq
-	if p.control, err = f.lines.Control(); err != nil {
+	if err = n.control(f, p); err != nil {
 		return nil, api.Errorf(api.CodeConflict, "possession or control as of entry %d cannot be known: %v", m.seq, err)
 	}
 	if err := n.compute(f, p, nil); err != nil {

@@ -106,8 +106,8 @@ type InboxConfig struct {
 	Source string `yaml:"source"`
 	Folder string `yaml:"folder"`
 	// Format is bai2, camt.053, mt535 or semt.002; csv or dtc-position, which are read
-	// by a layout; pacs.002, what banks answer to payments; or prices, see
-	// offchain/pricefile.
+	// by a layout; pacs.002, what banks answer to payments; prices, see
+	// offchain/pricefile; or net-capital, what `custodyctl netcapital compute` reads.
 	Format string `yaml:"format"`
 	// Layout is the file that says where fields stand in a csv or a dtc-position. A
 	// dtc-position without one is read by the neutral layout of offchain/layout.
@@ -125,6 +125,13 @@ type ReserveConfig struct {
 	// is due one hour later (15c3-3(e)(3)).
 	BankOpening string              `yaml:"bank_opening"`
 	Accounts    []ReserveBankConfig `yaml:"accounts"`
+	// Debtors, Allocation, Filed and Notices are documented in rule.go.
+	Debtors    []DebtorConfig   `yaml:"debtors"`
+	Allocation AllocationConfig `yaml:"allocation"`
+	Filed      []FiledConfig    `yaml:"filed"`
+	Notices    []NoticeConfig   `yaml:"notices"`
+	// Control is documented in controls.go.
+	Control ControlConfig `yaml:"control"`
 }
 
 // ReserveBankConfig is what is known of a reserve account's bank. An account for
@@ -328,6 +335,9 @@ func (c Config) checkReserve() []error {
 	}
 	if f := c.Reserve.Frequency; f != reserve.Daily && f != reserve.Weekly && f != reserve.Monthly {
 		all = append(all, fmt.Errorf("reserve: frequency %q, expected %q, %q or %q", f, reserve.Daily, reserve.Weekly, reserve.Monthly))
+	}
+	if _, err := c.Reserve.registers(); err != nil {
+		all = append(all, err)
 	}
 	for _, a := range c.Reserve.Accounts {
 		if !slices.ContainsFunc(c.Locations, func(l LocationConfig) bool { return l.Place == a.Place }) {

@@ -48,7 +48,7 @@ func (n *Node) PlainLines() ([]reserve.LineItems, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := reserve.FromPositions(reserve.Inputs{Basis: reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks}, Assets: n.lookup, Positions: p.positions, Prices: prices})
+	b, err := reserve.FromPositions(reserve.Inputs{Basis: reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks, Registers: n.registers}, Assets: n.lookup, Positions: p.positions, Prices: prices})
 	return []reserve.LineItems{b.Customer.Items, b.PAB.Items}, err
 }
 

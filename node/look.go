@@ -36,6 +36,9 @@ type picture struct {
 	// before.
 	plain     reserve.Books
 	control   []reserve.SecurityControl
+	actions   []reserve.Action
+	capital   *reserve.NetCapitalResult // nil where the firm gave no figures
+	schedule  error                     // why the computation is not made as often as it must be
 	breaks    []custody.Break
 	standings []standing // of the breaks
 	inputs    map[string]input
@@ -83,6 +86,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 
 	maps.Copy(p.inputs, n.pricesHeard())
 	maps.Copy(p.inputs, n.checkpoints.heard())
+	maps.Copy(p.inputs, n.capitalHeard())
 	findings := reserve.Findings{Unknown: append(append(p.stale(now), n.stalePrices(now)...), n.missed...)}
 	if p.standings, err = n.stand(p.breaks, now); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
@@ -93,7 +97,10 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	if err := n.compute(f, p, n.picture.Load()); err != nil {
 		findings.Unknown = append(findings.Unknown, err.Error())
 	}
-	if p.control, err = f.lines.Control(); err != nil {
+	if p.schedule != nil {
+		findings.Unknown = append(findings.Unknown, p.schedule.Error())
+	}
+	if err = n.control(f, p); err != nil {
 		findings.Unknown = append(findings.Unknown, fmt.Sprintf("possession or control: %v", err))
 	}
 	findings.Statements, findings.Controls, findings.ControlKnown = p.statements, p.control, err == nil
@@ -211,13 +218,14 @@ func (n *Node) compute(f *fold, p, last *picture) error {
 	if err != nil {
 		return err
 	}
-	basis := reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks, Terms: f.terms()}
+	basis := reserve.Basis{AsOf: day, Rules: pack, Banks: n.banks, Terms: f.terms(), TentativeNetCapital: f.capital.tentative(n.rules), Registers: n.registers}
 	running, err := f.lines.Books(basis)
 	if err != nil {
 		return err
 	}
 	params := n.rule
 	params.AsOf, params.Rules = day, pack
+	params.Frequency, p.schedule = n.config.Reserve.frequency(day, pack)
 	customer, err := reserve.Compute(running.Customer.Items, &running.Customer.Deposits, params)
 	if err != nil {
 		return err
@@ -228,6 +236,9 @@ func (n *Node) compute(f *fold, p, last *picture) error {
 		return err
 	}
 	p.statements = []reserve.Statement{customer, pab}
+	if p.capital, err = f.capital.judge(n.rules, customer); err != nil {
+		return err
+	}
 	p.due = [2]time.Time{f.dueSince(customer), f.dueSince(pab)}
 	p.deposits = [2]reserve.Deposits{running.Customer.Deposits, running.PAB.Deposits}
 	if last != nil && sameLines(last.statements, p.statements) {

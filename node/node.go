@@ -44,9 +44,11 @@ type Node struct {
 	rules  reserve.Rules
 	rule   reserve.Params // what every computation shares; AsOf and Rules are set for each
 	banks  map[custody.Account]reserve.ReserveAccount
-	policy atomic.Pointer[wallet.Policy]
-	now    func() time.Time
-	log    *slog.Logger
+	// registers are what the configuration says that the books cannot.
+	registers reserve.Registers
+	policy    atomic.Pointer[wallet.Policy]
+	now       func() time.Time
+	log       *slog.Logger
 
 	store    *store.Store
 	history  *store.History
@@ -325,6 +327,8 @@ type fold struct {
 	reports     reports
 	wires       payments
 	messages    messages
+	capital     *capital
+	selection   *selection
 }
 
 // refold folds the whole journal.
@@ -341,9 +345,12 @@ func (n *Node) refold(ctx context.Context) (*fold, error) {
 func (n *Node) newFold() (*fold, error) {
 	machine := settle.New()
 	lines, err := reserve.NewTracker(machine.Master().Asset, n.rule.Schedule.Place)
+	if err == nil {
+		err = lines.Register(n.registers)
+	}
 	return &fold{
 		settle: machine, lines: lines, requests: requests{}, computed: computed{}, refused: refusals{}, heard: newHeard(), priced: priced{},
-		matcher: recon.NewMatcher(machine), cases: newCases(),
+		matcher: recon.NewMatcher(machine), cases: newCases(), capital: &capital{}, selection: &selection{},
 		failed: failures{}, releases: releases{},
 	}, err
 }
@@ -365,7 +372,7 @@ func (f *fold) keep(entries ...custody.Entry) error {
 		if err := errors.Join(f.failed.apply(e), f.releases.apply(e), f.messages.apply(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
-		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e, f.heard), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e), f.wires.apply(e)); err != nil {
+		if err := errors.Join(f.withdrawals.Apply(e), f.lines.Apply(e), f.alerts.Apply(e), f.requests.apply(e), f.computed.apply(e), f.refused.apply(e, f.heard), f.heard.apply(e), f.priced.apply(e), f.reports.apply(e), f.cases.settle(e), f.wires.apply(e), f.capital.apply(e), f.selection.apply(e)); err != nil {
 			return fmt.Errorf("entry %d (%s %s): %w", e.Seq, e.Kind, e.Ref, err)
 		}
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"goodcontrol/custody"
@@ -48,10 +49,20 @@ func (in *inbox) takePrices(ctx context.Context, r offchain.Received, put func(c
 		e.Evidence = custody.Evidence{File: r.Hash, From: p.Range.From, To: p.Range.To}
 		entries = append(entries, e)
 	}
-	if len(entries) == 0 {
-		return []*offchain.Error{offchain.Fault(r.Name, 0, 0, fmt.Sprintf("%d prices, none of an asset that is listed", len(prices)), "prices of what we hold")}, nil
+	// A vendor's file may be of more than we hold. What is not listed is held by nobody,
+	// so its price moves nothing.
+	listed := func(f *fold) ([]custody.Entry, error) {
+		kept := slices.DeleteFunc(entries, func(e custody.Entry) bool {
+			price, err := custody.Fact[custody.PriceSet](e)
+			_, found := f.settle.Master().Asset(price.Asset)
+			return err != nil || !found
+		})
+		if len(kept) == 0 {
+			return nil, fmt.Errorf("%d prices, none of an asset that is listed", len(prices))
+		}
+		return kept, nil
 	}
-	return nil, put(ctx, reading{source: in.name(), input: &input{}, decide: func(*fold) ([]custody.Entry, error) { return entries, nil }})
+	return nil, put(ctx, reading{source: in.name(), input: &input{}, decide: listed})
 }
 
 // priced is the fold of when each source last gave a price.

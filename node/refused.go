@@ -58,6 +58,13 @@ func (r refusals) apply(e custody.Entry, before heard) error {
 		f, err := custody.Fact[custody.PriceSet](e)
 		delete(r, f.Source)
 		return err
+	case kindCapital:
+		if len(r) == 0 {
+			return nil
+		}
+		f, err := custody.Fact[capitalReported](e)
+		delete(r, f.Source)
+		return err
 	}
 	return nil
 }

@@ -45,6 +45,9 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 	if n.rule, n.banks, err = config.Reserve.params(n.rules); err != nil {
 		return nil, err
 	}
+	if n.registers, err = config.Reserve.registers(); err != nil {
+		return nil, err
+	}
 	if err := n.loadPolicy(); err != nil {
 		return nil, err
 	}
@@ -67,6 +70,9 @@ func New(ctx context.Context, config Config, o Options) (_ *Node, err error) {
 		return nil, err
 	}
 	if err := errors.Join(n.openRegister(ctx), n.openCheckpointKey(ctx)); err != nil {
+		return nil, err
+	}
+	if err := n.adoptSelection(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.openSources(ctx); err != nil {

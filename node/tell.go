@@ -88,9 +88,10 @@ func (n *Node) conditions(p *picture) []alert.Condition {
 	for i, s := range p.statements {
 		all = append(all, n.reserveConditions(p, s, p.drivers[i])...)
 	}
+	all = append(append(all, n.capitalConditions(p)...), n.actionConditions(p)...)
 	for _, c := range p.control {
 		if c.Deficit.Sign() > 0 {
-			all = append(all, n.deficit(c))
+			all = append(all, n.deficit(p, c))
 		}
 	}
 	for _, s := range p.standings {
@@ -221,7 +222,7 @@ func (n *Node) wireAccounts(population reserve.Population) (from, to string) {
 	return from, to
 }
 
-func (n *Node) deficit(c reserve.SecurityControl) alert.Condition {
+func (n *Node) deficit(p *picture, c reserve.SecurityControl) alert.Condition {
 	data := struct {
 		Asset     custody.AssetID      `json:"asset"`
 		Symbol    string               `json:"symbol"`
@@ -230,8 +231,12 @@ func (n *Node) deficit(c reserve.SecurityControl) alert.Condition {
 		InControl string               `json:"in_control"`
 		Deficit   string               `json:"deficit"`
 		Elsewhere map[string]string    `json:"elsewhere"`
+		Unproven  string               `json:"unproven"`
+		Reasons   []string             `json:"reasons,omitempty"`
+		Actions   []reserve.Action     `json:"actions"`
 	}{
 		c.Asset, n.symbol(c.Asset), c.Class, n.whole(c.Asset, c.Required), n.whole(c.Asset, c.InControl), n.whole(c.Asset, c.Deficit), map[string]string{},
+		n.whole(c.Asset, c.Unproven), c.Reasons, p.actionsOf(c.Asset),
 	}
 	for _, e := range c.Elsewhere {
 		data.Elsewhere[e.Control.String()] = n.whole(c.Asset, e.Quantity)

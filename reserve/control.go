@@ -3,6 +3,7 @@ package reserve
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"goodcontrol/custody"
@@ -25,8 +26,8 @@ const (
 type SecurityControl struct {
 	Asset custody.AssetID `json:"asset"`
 	Class ControlClass    `json:"class"`
-	// Required is what is owed to customers and PAB holders, and what is in
-	// suspense and may be theirs. One client's short is not set off against
+	// Required is what is owed to customers and PAB holders, and what is in suspense and
+	// may be theirs, less margin securities that the firm may use. One client's short is not set off against
 	// another's long.
 	Required custody.Amount `json:"required"`
 	// InControl is what is in good control and can be given to those to whom it is
@@ -36,6 +37,10 @@ type SecurityControl struct {
 	// Reserved is in good control too and covers nobody else's claim: more in
 	// segregated wallets than their owners are owed, and what is in the firm's.
 	Reserved custody.Amount `json:"reserved_for_others"`
+	// Unproven is where it could be in good control, and nothing held shows that it is:
+	// a custodian without a letter, a security on a chain without its attestation.
+	Unproven custody.Amount `json:"unproven"`
+	Reasons  []string       `json:"reasons,omitempty"`
 	// Elsewhere is where the rest is, by the reason why it is not in good control.
 	Elsewhere []Elsewhere `json:"elsewhere"`
 }
@@ -53,10 +58,9 @@ type Cover struct {
 }
 
 // Control computes possession or control from all settled positions: every asset but
-// cash of which there is any, in the order of asset names. All of a margin account is required, not only
-// what is fully paid and excess margin: the stricter reading, until the split of (a)(3)
-// to (a)(5) is made.
-func Control(positions []custody.Position, assets AssetLookup, addresses map[custody.Place]Cover) ([]SecurityControl, error) {
+// cash of which there is any, in the order of asset names. All of a margin account is required, but
+// for what a Selection that holds has released.
+func Control(positions []custody.Position, assets AssetLookup, register *ControlRegister) ([]SecurityControl, error) {
 	tallies := map[custody.AssetID]*controlTally{}
 	for _, p := range positions {
 		asset, found := assets(p.Asset)
@@ -71,11 +75,15 @@ func Control(positions []custody.Position, assets AssetLookup, addresses map[cus
 			t = newTally(asset)
 			tallies[p.Asset] = t
 		}
-		if err := t.move(p.Account, addresses, custody.Amount{}, p.Settled); err != nil {
+		if err := t.move(p.Account, register.covers(), custody.Amount{}, p.Settled); err != nil {
 			return nil, fmt.Errorf("control of %s: %w", p.Asset, err)
 		}
 	}
-	return controls(tallies)
+	released, err := releasedOf(positions, assets, register)
+	if err != nil {
+		return nil, err
+	}
+	return controls(tallies, register, released)
 }
 
 func classOf(a custody.Asset) ControlClass {
@@ -97,10 +105,15 @@ type controlTally struct {
 	segregated    custody.Amount // in all segregated wallets
 	firm          custody.Amount // in the firm's own wallets
 	suspense      custody.Amount // what of required is not known whose it is
+	// Of a security on a chain, what is at its addresses; of any, what is at each
+	// sub-custodian.
+	attested   bool
+	atWallets  custody.Amount
+	custodians map[custody.Place]custody.Amount
 }
 
 func newTally(a custody.Asset) *controlTally {
-	t := &controlTally{class: classOf(a)}
+	t := &controlTally{class: classOf(a), attested: a.Class == custody.CryptoSecurity, custodians: map[custody.Place]custody.Amount{}}
 	if a.ID.OnChain() {
 		t.claims, t.apart = map[string]custody.Amount{}, map[string]custody.Amount{}
 	}
@@ -125,6 +138,18 @@ func (c *controlTally) move(account custody.Account, addresses map[custody.Place
 	}
 	if err := add(sum, change); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
+	}
+	if t == custody.SubCustodian {
+		at := c.custodians[custody.Place(account.Name)]
+		if err := add(&at, change); err != nil {
+			return err
+		}
+		c.custodians[custody.Place(account.Name)] = at
+	}
+	if t == custody.ChainWallet {
+		if err := add(&c.atWallets, change); err != nil {
+			return err
+		}
 	}
 	switch cover := addresses[custody.Place(account.Name)]; {
 	case t == custody.SuspenseAny:
@@ -185,32 +210,81 @@ func positivePart(a custody.Amount) custody.Amount {
 	return a
 }
 
-func controls(tallies map[custody.AssetID]*controlTally) ([]SecurityControl, error) {
+func controls(tallies map[custody.AssetID]*controlTally, register *ControlRegister, released Released) ([]SecurityControl, error) {
 	all := make([]SecurityControl, 0, len(tallies))
 	for asset, t := range tallies {
-		c := SecurityControl{Asset: asset, Class: t.class, Required: t.required}
-		surplus, ok1 := t.segregated.Sub(t.covered)
-		// What came to a client's own address and is in suspense may be that client's.
-		mine := positivePart(lesser(surplus, t.suspense))
-		reserved, ok2 := surplus.Sub(mine)
-		if err := add(&reserved, t.firm); err != nil {
-			return nil, fmt.Errorf("control of %s: reserved: %w", asset, err)
+		required, ok := t.required.Sub(released.By[asset])
+		if !ok {
+			return nil, fmt.Errorf("control of %s: %s required, %s released: overflow", asset, t.required, released.By[asset])
 		}
-		free, ok3 := t.at[custody.GoodControl].Sub(reserved)
-		short, ok4 := c.Required.Sub(free)
-		if !ok1 || !ok2 || !ok3 || !ok4 {
-			return nil, fmt.Errorf("control of %s: %s required, %s in good control, %s of it in segregated wallets: overflow", asset, c.Required, t.at[custody.GoodControl], t.segregated)
+		c := SecurityControl{Asset: asset, Class: t.class, Required: required}
+		if err := t.judge(&c, register); err != nil {
+			return nil, fmt.Errorf("control of %s: %w", asset, err)
 		}
-		c.InControl, c.Reserved, c.Deficit = free, reserved, positivePart(short)
 		for state, quantity := range t.at {
 			if custody.Control(state) != custody.GoodControl && !quantity.IsZero() {
 				c.Elsewhere = append(c.Elsewhere, Elsewhere{custody.Control(state), quantity})
 			}
 		}
-		if !c.Required.IsZero() || !c.InControl.IsZero() || !c.Reserved.IsZero() || len(c.Elsewhere) > 0 {
+		if !c.Required.IsZero() || !c.InControl.IsZero() || !c.Reserved.IsZero() || !c.Unproven.IsZero() || len(c.Elsewhere) > 0 {
 			all = append(all, c)
 		}
 	}
 	slices.SortFunc(all, func(a, b SecurityControl) int { return cmp.Compare(a.Asset, b.Asset) })
 	return all, nil
+}
+
+// deficit is the deficit by the books alone, every custodian and chain taken to be good.
+func (c *controlTally) deficit(s *SecurityControl) error {
+	if err := c.reserved(s); err != nil {
+		return err
+	}
+	return c.free(s)
+}
+
+// reserved is what in segregated and firm wallets covers nobody else's claim.
+func (c *controlTally) reserved(s *SecurityControl) error {
+	surplus, ok := c.segregated.Sub(c.covered)
+	if !ok {
+		return fmt.Errorf("%s in segregated wallets, %s covered: overflow", c.segregated, c.covered)
+	}
+	// What came to a client's own address and is in suspense may be that client's.
+	mine := positivePart(lesser(surplus, c.suspense))
+	if s.Reserved, ok = surplus.Sub(mine); !ok {
+		return fmt.Errorf("%s more in segregated wallets than is owed: overflow", surplus)
+	}
+	return add(&s.Reserved, c.firm)
+}
+
+// judge says how much of what is in good control can be given to those to whom it is owed.
+func (c *controlTally) judge(s *SecurityControl, register *ControlRegister) error {
+	if err := c.reserved(s); err != nil {
+		return err
+	}
+	if why := register.attestation(s.Asset); c.attested && !c.atWallets.IsZero() && why != "" {
+		s.Reserved, s.Unproven, s.Reasons = custody.Amount{}, c.atWallets, []string{why}
+	}
+	for _, place := range slices.Sorted(maps.Keys(c.custodians)) {
+		why := register.location(place)
+		if c.custodians[place].IsZero() || why == "" {
+			continue
+		}
+		if err := add(&s.Unproven, c.custodians[place]); err != nil {
+			return err
+		}
+		s.Reasons = append(s.Reasons, fmt.Sprintf("%s: %s", place, why))
+	}
+	return c.free(s)
+}
+
+// free is what is left in good control, and what is short of it.
+func (c *controlTally) free(s *SecurityControl) error {
+	free, ok1 := c.at[custody.GoodControl].Sub(s.Reserved)
+	free, ok2 := free.Sub(s.Unproven)
+	short, ok3 := s.Required.Sub(free)
+	if !ok1 || !ok2 || !ok3 {
+		return fmt.Errorf("%s required, %s in good control, %s of it reserved: overflow", s.Required, c.at[custody.GoodControl], s.Reserved)
+	}
+	s.InControl, s.Deficit = free, positivePart(short)
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 type debtors struct {
 	accounts map[custody.Account]*debtorAccount
 	sums     [2]*debits // by population
+	touched  []custody.Account
 	// numbers are those of the rule under which the sums were made.
 	numbers ReserveNumbers
 	// holders are the accounts that owe money, by each asset that decides how much
@@ -26,12 +27,21 @@ type debtorAccount struct {
 	owing   int   // how many currencies are owed
 	part    debit // of the sums
 	indexed bool  // whether it stands in holders
+	touched bool  // whether it stands in touched
 }
 
 func newDebtors() debtors {
 	return debtors{
 		accounts: map[custody.Account]*debtorAccount{}, sums: [2]*debits{newDebits(), newDebits()}, holders: map[custody.AssetID]map[custody.Account]struct{}{},
 		unpriced: map[custody.Account]error{},
+	}
+}
+
+// touch notes that an account's part has to be computed anew before the entry is folded.
+func (d *debtors) touch(account custody.Account) {
+	if a := d.accounts[account]; (a.owing > 0 || a.indexed) && !a.touched {
+		a.touched = true
+		d.touched = append(d.touched, account)
 	}
 }
 
@@ -96,21 +106,28 @@ func (t *Tracker) debtor(account custody.Account) error {
 	sums.add(a.part, -1)
 	a.part = debit{}
 	if a.owing > 0 {
-		lots := make([]lot, 0, len(a.assets))
-		for _, id := range a.assets {
-			asset, found := t.assets(id)
-			if !found {
-				return fmt.Errorf("item 10, %s: asset %s is no longer known", account, id)
-			}
-			lots = append(lots, lot{asset, t.positions[Key{account, id}].settled})
+		lots, err := t.lots(account, a)
+		if err != nil {
+			return fmt.Errorf("item 10: %w", err)
 		}
-		var err error
 		if a.part, err = debitOf(account, lots, valuation(t.prices), t.shown[account], t.debtors.numbers); err != nil {
 			t.debtors.unpriced[account] = err
 			a.part = debit{}
 		}
 	}
 	sums.add(a.part, 1)
+	return nil
+}
+
+// debtorsTouched computes anew the accounts that an entry touched.
+func (t *Tracker) debtorsTouched() error {
+	for _, account := range t.debtors.touched {
+		t.debtors.accounts[account].touched = false
+		if err := t.debtor(account); err != nil {
+			return err
+		}
+	}
+	t.debtors.touched = t.debtors.touched[:0]
 	return nil
 }
 

@@ -103,6 +103,8 @@ type Params struct {
 	// each bank. The limit of 15c3-3(e)(5) is on the bank, whichever of the firm's
 	// reserve accounts the cash lies in.
 	CashCounted map[string]decimal.Decimal
+
+	deadline *Deadline // where it is known already
 }
 
 func (p Params) check() error {
@@ -159,6 +161,7 @@ func Compute(items LineItems, deposits *Deposits, p Params) (Statement, error) {
 		return Statement{}, fmt.Errorf("%s computation as of %s: %w", p.Population, p.AsOf, err)
 	}
 	s := Statement{Params: p, Items: items}
+	s.Params.deadline = nil
 	for _, i := range formOrder {
 		if i.Info().Side == Credit {
 			s.TotalCredits = s.TotalCredits.Add(items.Amount(i))
@@ -173,7 +176,9 @@ func Compute(items LineItems, deposits *Deposits, p Params) (Statement, error) {
 	s.CoveredByCustomer, s.Required = requirement(s.ExcessCredits, p)
 
 	var err error
-	if s.Deadline, err = p.Schedule.Deadline(p.AsOf, p.Rules); err != nil {
+	if p.deadline != nil {
+		s.Deadline = *p.deadline
+	} else if s.Deadline, err = p.Schedule.Deadline(p.AsOf, p.Rules); err != nil {
 		return Statement{}, err
 	}
 	if deposits != nil {

@@ -2,6 +2,7 @@ package reserve
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/shopspring/decimal"
 )
@@ -25,6 +26,14 @@ type NetCapitalInput struct {
 	// alone; the payable is without government securities.
 	TentativeNetCapital decimal.NullDecimal
 	StockLoanPayable    decimal.NullDecimal
+	// StockBorrowReceivable is the contract value of securities borrowed and of reverse
+	// repurchase agreements, without government securities, for the same notice.
+	StockBorrowReceivable decimal.NullDecimal
+	// MonthlyToAuthority says that the firm reports both monthly to its examining
+	// authority; then no leverage notice is due.
+	MonthlyToAuthority bool
+	// Capital is what net capital is computed from, where the firm does not state it.
+	Capital *Capital
 	// FirstYear is set in the twelve months after a firm begins business.
 	FirstYear bool
 	// Unit is the number of dollars in which amounts are given, 1 when not valid.
@@ -61,6 +70,20 @@ type Notice struct {
 	Trigger  string `json:"trigger"`
 	When     string `json:"when"`
 	Citation string `json:"citation"`
+	// To is who must be told, 17a-11(h).
+	To []string `json:"to"`
+}
+
+// noticeTo are the addressees of 17a-11(h). A firm that is a futures commission merchant
+// tells the Commodity Futures Trading Commission as well.
+var noticeTo = []string{"SEC, Washington, DC", "SEC regional office", "designated examining authority", "CFTC, if registered with it"}
+
+// Due is the last moment to give the notice of something that arose at a moment.
+func (n Notice) Due(since time.Time, place *time.Location) time.Time {
+	if n.When == within24h {
+		return since.Add(24 * time.Hour)
+	}
+	return (DateOf(since, place) + 1).At(0, place)
 }
 
 // When notices are due, 17a-11.
@@ -127,14 +150,15 @@ func (in NetCapitalInput) check() error {
 		return fmt.Errorf("aggregate_debit_items: missing, expected with method %q", in.Method)
 	case in.Method == Basic && !in.AggregateIndebtedness.Valid:
 		return fmt.Errorf("aggregate_indebtedness: missing, expected with method %q", in.Method)
-	case in.StockLoanPayable.Valid && !in.TentativeNetCapital.Valid:
-		return fmt.Errorf("tentative_net_capital: missing, expected with stock_loan_repo_payable")
+	case (in.StockLoanPayable.Valid || in.StockBorrowReceivable.Valid) && !in.TentativeNetCapital.Valid && in.Capital == nil:
+		return fmt.Errorf("tentative_net_capital: missing, expected with stock_loan_repo_payable or stock_borrow_reverse_repo")
 	case in.Unit.Valid && !in.Unit.Decimal.IsPositive():
 		return fmt.Errorf("unit: got %s, expected more than zero", in.Unit.Decimal)
 	}
 	for name, n := range map[string]decimal.NullDecimal{
 		"aggregate_debit_items": in.AggregateDebits, "aggregate_indebtedness": in.AggregateIndebtedness,
 		"minimum_dollar": in.MinimumDollar, "stock_loan_repo_payable": in.StockLoanPayable,
+		"stock_borrow_reverse_repo": in.StockBorrowReceivable,
 	} {
 		if n.Decimal.IsNegative() {
 			return fmt.Errorf("%s: got %s, expected zero or more", name, n.Decimal)
@@ -148,7 +172,7 @@ func (n *NetCapital) level(netCapital decimal.Decimal, w WarningLevel, when stri
 	w.Breached = netCapital.Cmp(w.Level) < 0
 	n.EarlyWarning = append(n.EarlyWarning, w)
 	if w.Breached && when != "" {
-		n.Notices = append(n.Notices, Notice{Trigger: w.Trigger, When: when, Citation: w.Citation})
+		n.Notices = append(n.Notices, Notice{w.Trigger, when, w.Citation, noticeTo})
 	}
 }
 
@@ -159,7 +183,7 @@ func (n *NetCapital) compareMinimum(in NetCapitalInput, numbers NetCapitalNumber
 		if in.Method == Basic && in.FirstYear {
 			trigger = fmt.Sprintf("aggregate indebtedness exceeds %s%% of net capital in the first 12 months, or net capital is below the minimum: 15c3-1(a)(1)(i)", numbers.FirstYearLimitPct)
 		}
-		n.Notices = append(n.Notices, Notice{Trigger: trigger, When: sameDay, Citation: minimumCite})
+		n.Notices = append(n.Notices, Notice{trigger, sameDay, minimumCite, noticeTo})
 	}
 }
 
@@ -197,17 +221,25 @@ func (n *NetCapital) compareFactor(in NetCapitalInput, numbers NetCapitalNumbers
 	}, within24h)
 }
 
-// compareLeverage is 17a-11(b)(5): payables of stock loans and repurchase agreements over
-// 2,500% of tentative net capital. Older texts call it (c)(5).
+// compareLeverage is 17a-11(b)(5): payables of stock loans and repurchase agreements, or
+// the contract value of stock borrowed and reverse repurchase agreements, over 2,500% of
+// tentative net capital. Older texts call it (c)(5).
 func (n *NetCapital) compareLeverage(in NetCapitalInput, numbers NetCapitalNumbers) {
-	if !in.StockLoanPayable.Valid {
+	if in.MonthlyToAuthority {
 		return
 	}
 	limit := in.TentativeNetCapital.Decimal.Mul(numbers.LeveragePct).Shift(-2)
-	if in.StockLoanPayable.Decimal.Cmp(limit) > 0 {
-		n.Notices = append(n.Notices, Notice{
-			Trigger: fmt.Sprintf("stock loan and repurchase payables over %s%% of tentative net capital", numbers.LeveragePct),
-			When:    within24h, Citation: "17 CFR 240.17a-11(b)(5)",
-		})
+	for _, x := range []struct {
+		amount decimal.NullDecimal
+		what   string
+	}{
+		{in.StockLoanPayable, "stock loan and repurchase payables"},
+		{in.StockBorrowReceivable, "stock borrow and reverse repurchase contract value"},
+	} {
+		if x.amount.Valid && x.amount.Decimal.Cmp(limit) > 0 {
+			n.Notices = append(n.Notices, Notice{
+				fmt.Sprintf("%s over %s%% of tentative net capital", x.what, numbers.LeveragePct), within24h, "17 CFR 240.17a-11(b)(5)", noticeTo,
+			})
+		}
 	}
 }

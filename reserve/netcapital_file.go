@@ -1,6 +1,7 @@
 package reserve
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/shopspring/decimal"
@@ -35,6 +36,9 @@ func ParseNetCapital(data []byte) (NetCapitalInput, error) {
 	if in.FirstYear, err = f.flag("first_year"); err != nil {
 		return NetCapitalInput{}, err
 	}
+	if in.MonthlyToAuthority, err = f.flag("reported_monthly"); err != nil {
+		return NetCapitalInput{}, err
+	}
 	return in, in.parseNumbers(f)
 }
 
@@ -57,17 +61,22 @@ func (in *NetCapitalInput) parseNumbers(f fields) error {
 		{minimum, &in.MinimumDollar},
 		{"tentative_net_capital", &in.TentativeNetCapital},
 		{"stock_loan_repo_payable", &in.StockLoanPayable},
+		{"stock_borrow_reverse_repo", &in.StockBorrowReceivable},
 	} {
 		var err error
 		if *field.to, err = f.number(field.name); err != nil {
 			return err
 		}
 	}
-	if !netCapital.Valid {
-		return fmt.Errorf("net_capital: missing, expected a number")
+	var err error
+	switch {
+	case !netCapital.Valid:
+		in.Capital, err = parseCapital(f)
+	case f.has("positions"):
+		err = fmt.Errorf("positions: given with net_capital %s, from which their haircuts are already taken, expected one of the two", netCapital.Decimal)
 	}
 	in.NetCapital = netCapital.Decimal
-	return in.check()
+	return errors.Join(err, in.check())
 }
 
 // NetCapitalResult is the computation as it is printed: amounts in the input's unit,
@@ -77,7 +86,9 @@ type NetCapitalResult struct {
 	RulePack         string               `json:"rule_pack"`
 	NetCapital       string               `json:"net_capital"`
 	Requirement      string               `json:"requirement"`
-	PercentOfDebits  *string              `json:"percent_of_debits"` // null without debits
+	PercentOfDebits  *string              `json:"percent_of_debits"`     // null without debits
+	Tentative        *string              `json:"tentative_net_capital"` // null where it is not known
+	Haircuts         []HaircutResult      `json:"haircuts,omitempty"`
 	Excess           string               `json:"excess"`
 	ExcessOverShare  *string              `json:"excess_over_5pct"` // null under the basic method
 	ExcessOverFactor string               `json:"excess_over_120pct"`
@@ -94,6 +105,16 @@ type WarningLevelResult struct {
 	Citation string `json:"citation"`
 }
 
+// HaircutResult is a deduction as it is printed.
+type HaircutResult struct {
+	Category  string `json:"category"`
+	Asset     string `json:"asset,omitempty"`
+	Long      string `json:"long"`
+	Short     string `json:"short"`
+	Deduction string `json:"deduction"`
+	Citation  string `json:"citation"`
+}
+
 // percentPlaces is how exactly a ratio is printed.
 const percentPlaces = 2
 
@@ -106,6 +127,10 @@ func (in NetCapitalInput) Compute(rules Rules) (NetCapitalResult, error) {
 	if err != nil {
 		return NetCapitalResult{}, fmt.Errorf("as_of: %w", err)
 	}
+	in, cuts, err := in.withCapital(rules)
+	if err != nil {
+		return NetCapitalResult{}, err
+	}
 	n, err := ComputeNetCapital(in, pack)
 	if err != nil {
 		return NetCapitalResult{}, err
@@ -114,6 +139,13 @@ func (in NetCapitalInput) Compute(rules Rules) (NetCapitalResult, error) {
 	r := NetCapitalResult{
 		Method: in.Method, RulePack: pack.ID, NetCapital: text(in.NetCapital), Requirement: text(n.Requirement), Excess: text(n.Excess),
 		ExcessOverFactor: text(n.ExcessOverFactor), Holds: !n.Excess.IsNegative(), EarlyWarning: []WarningLevelResult{}, Notices: n.Notices,
+	}
+	if in.TentativeNetCapital.Valid {
+		tentative := text(in.TentativeNetCapital.Decimal)
+		r.Tentative = &tentative
+	}
+	for _, c := range cuts {
+		r.Haircuts = append(r.Haircuts, HaircutResult{c.Category, c.Asset, text(c.Long), text(c.Short), text(c.Deduction), c.Citation})
 	}
 	if n.PercentOfDebits.Valid {
 		percent := halfUp(n.PercentOfDebits.Decimal, percentPlaces)
@@ -135,4 +167,20 @@ func (r Rules) latest() (Pack, error) {
 		return Pack{}, fmt.Errorf("no rule pack at all")
 	}
 	return r.Packs[len(r.Packs)-1], nil
+}
+
+// InDollars is the input with its net capital computed and every amount in dollars.
+func (in NetCapitalInput) InDollars(rules Rules) (NetCapitalInput, error) {
+	in, _, err := in.withCapital(rules)
+	if err != nil || !in.Unit.Valid {
+		return in, err
+	}
+	in.NetCapital = in.NetCapital.Mul(in.Unit.Decimal)
+	for _, n := range []*decimal.NullDecimal{
+		&in.AggregateDebits, &in.AggregateIndebtedness, &in.MinimumDollar, &in.TentativeNetCapital, &in.StockLoanPayable, &in.StockBorrowReceivable,
+	} {
+		n.Decimal = n.Decimal.Mul(in.Unit.Decimal)
+	}
+	in.Capital, in.Unit = nil, decimal.NullDecimal{}
+	return in, nil
 }

@@ -423,6 +423,7 @@ func (b Books) Compute(f Firm, basis Basis) (customer, pab Statement, err error)
 	p.Population = PABAccounts
 	p.CustomerExcessDebits = customer.ExcessDebits
 	p.CashCounted = customer.Funding.CashCounted
+	p.deadline = &customer.Deadline
 	if pab, err = Compute(b.PAB.Items, &b.PAB.Deposits, p); err != nil {
 		return Statement{}, Statement{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -19,13 +18,13 @@ import (
 // randomWorld draws one event after another on both rails: legs of every type of account
 // in every asset, on both layers, and prices that appear late and move.
 type randomWorld struct {
-	basis   reserve.Basis
-	prices  map[custody.AssetID]reserve.Price
-	firm    reserve.Firm
-	tracker *reserve.Tracker
-	day     reserve.Date
-	seq     uint64
-	covers  map[custody.Place]reserve.Cover
+	basis    reserve.Basis
+	prices   map[custody.AssetID]reserve.Price
+	firm     reserve.Firm
+	tracker  *reserve.Tracker
+	day      reserve.Date
+	seq      uint64
+	register reserve.ControlRegister
 }
 
 var symbols = []string{"USD", "USD", "USD", "EUR", "AAPL", "MSFT", "UST", "TOKN", "USDC", "ETH"}
@@ -38,7 +37,10 @@ func newRandomWorld(t *testing.T, rt *rapid.T) *randomWorld {
 		t.Fatal(err)
 	}
 	w := &randomWorld{
-		tracker: tracker, day: p.AsOf - 90, prices: map[custody.AssetID]reserve.Price{}, covers: map[custody.Place]reserve.Cover{},
+		tracker: tracker, day: p.AsOf - 90, prices: map[custody.AssetID]reserve.Price{}, register: reserve.ControlRegister{
+			AsOf: p.AsOf, Covers: map[custody.Place]reserve.Cover{}, Attestations: map[custody.AssetID]reserve.Attestation{},
+			Locations: map[custody.Place]reserve.ControlLocation{"a": {Kind: reserve.BankCustodian, Letter: 1, NoLien: true}, "b": {Kind: reserve.BankCustodian, Letter: 1}},
+		},
 		firm:  reserve.Firm{Method: p.Method, Frequency: p.Frequency, Schedule: p.Schedule},
 		basis: reserve.Basis{AsOf: p.AsOf, Rules: p.Rules, Banks: map[custody.Account]reserve.ReserveAccount{}, Terms: map[custody.Account]reserve.Terms{}},
 	}
@@ -141,7 +143,7 @@ func (w *randomWorld) assign(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
-	w.covers[place] = reserve.Cover{Kind: opened.Kind, Owner: opened.Owner}
+	w.register.Covers[place] = reserve.Cover{Kind: opened.Kind, Owner: opened.Owner}
 }
 
 func (w *randomWorld) inputs() reserve.Inputs {
@@ -161,11 +163,11 @@ func TestTrackerEqualsPositions(t *testing.T) {
 			if errors.Is(slowErr, reserve.ErrMissingPrice) != errors.Is(fastErr, reserve.ErrMissingPrice) || (slowErr == nil) != (fastErr == nil) {
 				rt.Fatalf("from positions: %v; tracker: %v", slowErr, fastErr)
 			}
-			controls, err := reserve.Control(w.inputs().Positions, lookup, w.covers)
+			controls, err := reserve.Control(w.inputs().Positions, lookup, &w.register)
 			if err != nil {
 				rt.Fatal(err)
 			}
-			running, err := w.tracker.Control()
+			running, err := w.tracker.Control(&w.register)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -304,87 +306,5 @@ func checkIdentities(t *rapid.T, s reserve.Statement) {
 	}
 	if s.Params.Population == reserve.CustomerAccounts && !s.CoveredByCustomer.IsZero() {
 		t.Fatalf("a customer computation was covered by %s", s.CoveredByCustomer)
-	}
-}
-
-// clients opens so many accounts, each with cash and shares, every tenth owing money.
-func clients(b *testing.B, n int) *reserve.Tracker {
-	b.Helper()
-	tracker, err := reserve.NewTracker(lookup, newYork(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := tracker.SetPrice(listed["AAPL"].ID, reserve.Price{USD: decimal.New(23010, -2)}); err != nil {
-		b.Fatal(err)
-	}
-	at := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)
-	for i := range n {
-		account := custody.ForOwner(custody.CustomerMargin, fmt.Sprint("client-", i))
-		cash := custody.NewAmount(int64(i%1000 + 1))
-		if i%10 == 0 {
-			cash = cash.Neg()
-		}
-		e := custody.Entry{Effective: at, Legs: []custody.Leg{
-			{Account: account, Asset: custody.USD, Layer: custody.Settled, Amount: cash},
-			{Account: account, Asset: listed["AAPL"].ID, Layer: custody.Settled, Amount: custody.NewAmount(5)},
-		}}
-		if err := tracker.Apply(e); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return tracker
-}
-
-// BenchmarkEvent is one entry folded in and both computations carried out, by the
-// tracker and from positions.
-func BenchmarkEvent(b *testing.B) {
-	rules, place := loadRules(b), newYork(b)
-	asOf := day(b, "2026-11-20")
-	pack, err := rules.At(asOf)
-	if err != nil {
-		b.Fatal(err)
-	}
-	basis := reserve.Basis{AsOf: asOf, Rules: pack}
-	firm := reserve.Firm{Method: reserve.Alternative, Frequency: reserve.Daily, Schedule: reserve.Schedule{Banking: rules.Calendars.Banking, Place: place}}
-	at := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)
-	for _, n := range []int{1_000, 10_000, 100_000} {
-		tracker := clients(b, n)
-		b.Run(fmt.Sprintf("tracker/%d", n), func(b *testing.B) {
-			b.ReportAllocs()
-			rng := rand.New(rand.NewPCG(1, 2))
-			for b.Loop() {
-				account := custody.ForOwner(custody.CustomerMargin, fmt.Sprint("client-", rng.IntN(n)))
-				e := custody.Entry{Effective: at, Legs: []custody.Leg{
-					{Account: account, Asset: custody.USD, Layer: custody.Settled, Amount: custody.NewAmount(1)},
-					{Account: custody.AtPlace(custody.BankOperating, "bank:FNB"), Asset: custody.USD, Layer: custody.Settled, Amount: custody.NewAmount(1)},
-				}}
-				if err := tracker.Apply(e); err != nil {
-					b.Fatal(err)
-				}
-				books, err := tracker.Books(basis)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, _, err := books.Compute(firm, basis); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		in := reserve.Inputs{
-			Basis: basis, Assets: lookup, Positions: tracker.Positions(), Opened: tracker.Opened(),
-			Prices: map[custody.AssetID]reserve.Price{listed["AAPL"].ID: {USD: decimal.New(23010, -2)}},
-		}
-		b.Run(fmt.Sprintf("positions/%d", n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				books, err := reserve.FromPositions(in)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, _, err := books.Compute(firm, basis); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

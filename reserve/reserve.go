@@ -26,6 +26,20 @@
 // they cannot disprove a credit, it does. And digital currency is of a type that has
 // no way into a sum of deposits.
 //
+// Speed, with 10,000 securities, on two shared cores that had other work (load 10):
+//
+//	go test -run xxx -bench 'Event/(cash|trade|price)' -benchtime 4000x ./reserve
+//	accounts   cash    trade   price     from positions
+//	10³        24 µs   70 µs   -         0.39 s
+//	10⁵        28 µs   26 µs   40 µs     1.2 s
+//	10⁶        41 µs   96 µs   -
+//
+// The 99th percentiles in that run, 63 to 236 µs for cash and trade, are the scheduler's as much as
+// the tracker's. A price costs what accounts owe against it.
+//
+// TestMutants changes the rule one operator at a time, with GOODCONTROL_MUTATE set to files
+// of the package or to all; what survives is explained in testdata/mutants.txt.
+//
 // The package does no I/O but reading the rule packs built into it, reads no
 // clock, uses no floating point, and never decides who is a customer: the type of an
 // account says so. Rates, ages and thresholds are data of the rule packs.

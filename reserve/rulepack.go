@@ -15,7 +15,11 @@ import (
 //go:embed rulepack/*.json
 var rulepackFiles embed.FS
 
-const calendarsFile = "calendars.json"
+// The files that are no rule packs.
+const (
+	calendarsFile = "calendars.json"
+	haircutsFile  = "haircuts.json"
+)
 
 // Pack holds the numbers of the rule as they stood between two dates. No number
 // of the rule stands anywhere else.
@@ -67,6 +71,19 @@ type ReserveNumbers struct {
 	DailyThreshold decimal.Decimal `json:"daily_threshold_avg_total_credits"`
 	DailyLookback  int             `json:"daily_lookback_focus_months"`
 	DailyRequired  bool            `json:"daily_computation_can_be_required"`
+	// DailyStartMonths after the average was reached, and not before DailyFirst, daily
+	// computation begins; DailyExitDays and VoluntaryDays are the days of the notices to
+	// stop and to elect it.
+	DailyStartMonths int  `json:"daily_start_months"`
+	DailyFirst       Date `json:"daily_first_compliance_date"`
+	DailyExitDays    int  `json:"daily_exit_notice_calendar_days"`
+	VoluntaryDays    int  `json:"voluntary_daily_notice_calendar_days"`
+	// MonthlyIndebtednessPct and MonthlyFunds are the most of aggregate indebtedness and
+	// of customer funds with which a firm may compute monthly, MonthlyCleanWeeks how
+	// many weekly computations bring it back, 15c3-3(e)(3)(i)(C).
+	MonthlyIndebtednessPct decimal.Decimal `json:"monthly_max_ai_pct_of_nc"`
+	MonthlyFunds           decimal.Decimal `json:"monthly_max_customer_funds"`
+	MonthlyCleanWeeks      int             `json:"monthly_recovery_clean_weeks"`
 	// DistributionDays is item 6's age, TransferDays item 9's and FailDays item 12's, in
 	// calendar days. An age of exactly so many days is not yet more than it.
 	DistributionDays int `json:"item6_age_gt"`
@@ -98,6 +115,7 @@ type ControlNumbers struct {
 	DividendDays        int             `json:"dividend_calendar_days_gt"`
 	ShortDays           int             `json:"short_calendar_days_gt"`
 	CountDifferenceDays int             `json:"count_difference_buyin_calendar_days"`
+	SellOrderDays       int             `json:"sell_order_buyin_business_days"`
 }
 
 // NetCapitalNumbers are the numbers of 15c3-1(a) and 17a-11. A name with Pct is in
@@ -125,6 +143,8 @@ type ReportNumbers struct {
 type Rules struct {
 	Packs     []Pack
 	Calendars Calendars
+	// Haircuts have not changed while any of the packs was in force.
+	Haircuts Haircuts
 }
 
 // LoadRules reads the rules that are built into the program. It also proves the
@@ -141,9 +161,14 @@ func LoadRules() (Rules, error) {
 		if err != nil {
 			return Rules{}, fmt.Errorf("rule packs: %w", err)
 		}
-		if entry.Name() == calendarsFile {
+		switch entry.Name() {
+		case calendarsFile:
 			err = strictJSON(data, &rules.Calendars)
-		} else {
+		case haircutsFile:
+			if err = strictJSON(data, &rules.Haircuts); err == nil {
+				err = rules.Haircuts.check()
+			}
+		default:
 			var p Pack
 			p, err = ParsePack(data)
 			rules.Packs = append(rules.Packs, p)
@@ -152,10 +177,12 @@ func LoadRules() (Rules, error) {
 			return Rules{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if rules, err = NewRules(rules.Packs, rules.Calendars); err != nil {
+	ordered, err := NewRules(rules.Packs, rules.Calendars)
+	if err != nil {
 		return Rules{}, err
 	}
-	return rules, CheckComplete()
+	ordered.Haircuts = rules.Haircuts
+	return ordered, CheckComplete()
 }
 
 // NewRules puts packs in order. Packs that overlap are an error: two rules would
@@ -219,6 +246,7 @@ func (p Pack) checkNumbers() error {
 		r.BasicReduction, r.AlternativeReduction, r.AlternativeDailyReduction, r.MonthlyFactor, r.BankEquityCap, r.DailyThreshold,
 		r.NoteE5Share, r.NoteE5Floor, r.NoteE6Low, r.NoteE6High, c.ExcessMarginFactor, n.LimitPct, n.FirstYearLimitPct, n.Floor, n.DebitShare,
 		n.WarningPct, n.WarningShare, n.WarningFactor, n.LeveragePct, n.ReduceShare, n.NoExpansionShare, r.NoteE1Share, r.NoteE1Cap,
+		r.MonthlyIndebtednessPct, r.MonthlyFunds,
 	} {
 		if !d.IsPositive() {
 			return fmt.Errorf("rule pack %s: number %d is %s or missing, expected more than zero", p.ID, i+1, d)
@@ -227,7 +255,8 @@ func (p Pack) checkNumbers() error {
 	for i, days := range []int{
 		r.DueBusinessDays, r.DueMinutes, r.DailyLookback, r.DistributionDays, r.TransferDays, r.FailDays, c.InstructDays, c.LienDays, c.LoanDays,
 		c.FailToReceiveDays, c.DividendDays, c.ShortDays, c.CountDifferenceDays,
-		p.Reports.FocusDays, p.Reports.AnnualDays, r.NoteDDays,
+		p.Reports.FocusDays, p.Reports.AnnualDays, r.NoteDDays, r.DailyStartMonths, int(r.DailyFirst), r.DailyExitDays, r.VoluntaryDays,
+		r.MonthlyCleanWeeks, c.SellOrderDays,
 	} {
 		if days <= 0 {
 			return fmt.Errorf("rule pack %s: count %d is %d or missing, expected more than zero", p.ID, i+1, days)

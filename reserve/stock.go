@@ -218,7 +218,26 @@ func (s *stock) keep(a Allocation, account custody.Account, quantity custody.Amo
 }
 
 // allocate gives every part its split.
-func (s *stock) allocate(a Allocation) {
+func (s *stock) allocate(a Allocation) { s.give(s.splits(a)) }
+
+func (s *stock) give(splits []split) {
+	for i, p := range s.parts {
+		p.split = splits[i]
+	}
+}
+
+// has says whether every part has its split already.
+func (s *stock) has(splits []split) bool {
+	for i, p := range s.parts {
+		if p.split != splits[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// splits is what every part should have.
+func (s *stock) splits(a Allocation) []split {
 	splits := make([]split, len(s.parts))
 	left := s.long
 	for i, p := range s.parts {
@@ -228,9 +247,7 @@ func (s *stock) allocate(a Allocation) {
 		}
 	}
 	s.allocateNeeds(a, splits)
-	for i, p := range s.parts {
-		p.split = splits[i]
-	}
+	return splits
 }
 
 // order is the order of an account: the holder that its type names, and then the others.

@@ -45,7 +45,11 @@ type Tracker struct {
 	shown   map[custody.Account]Debtor
 	control map[custody.AssetID]*controlTally
 	covers  map[custody.Place]Cover
-	wallets map[string]custody.WalletOpened
+	// deficits are the assets in deficit, and since when.
+	deficits map[custody.AssetID]Date
+	// touchedAssets are those that the entry being folded moves, and its day.
+	touchedAssets map[custody.AssetID]Date
+	wallets       map[string]custody.WalletOpened
 	// onChain are the assets that an address has had.
 	onChain map[custody.Place][]custody.AssetID
 }
@@ -73,7 +77,7 @@ func NewTracker(assets AssetLookup, place *time.Location) (*Tracker, error) {
 		mapping: m, assets: assets, place: place,
 		prices: map[custody.AssetID]Price{}, positions: map[Key]*trackedPosition{},
 		aged: map[agedCell]decimal.Decimal{}, held: map[custody.AssetID]map[agedCell]custody.Amount{},
-		apart: map[Key]*trackedPosition{}, debtors: newDebtors(), stock: newStockKeeper(DefaultAllocation()), control: map[custody.AssetID]*controlTally{}, covers: map[custody.Place]Cover{},
+		apart: map[Key]*trackedPosition{}, debtors: newDebtors(), stock: newStockKeeper(DefaultAllocation()), control: map[custody.AssetID]*controlTally{}, covers: map[custody.Place]Cover{}, deficits: map[custody.AssetID]Date{}, touchedAssets: map[custody.AssetID]Date{},
 		wallets: map[string]custody.WalletOpened{}, onChain: map[custody.Place][]custody.AssetID{},
 		unpriced: map[custody.AssetID]struct{}{},
 	}, nil
@@ -106,7 +110,13 @@ func (t *Tracker) Apply(e custody.Entry) error {
 			return fmt.Errorf("entry %d (%s), leg %d: %w", e.Seq, e.Ref, i+1, err)
 		}
 	}
-	return nil
+	for id, on := range t.touchedAssets {
+		if err := t.noteDeficit(id, t.control[id], on); err != nil {
+			return fmt.Errorf("entry %d (%s): control of %s: %w", e.Seq, e.Ref, id, err)
+		}
+		delete(t.touchedAssets, id)
+	}
+	return t.debtorsTouched()
 }
 
 func (t *Tracker) leg(l custody.Leg, on Date) error {
@@ -137,7 +147,7 @@ func (t *Tracker) leg(l custody.Leg, on Date) error {
 	if before.settled.Sign() != p.settled.Sign() {
 		p.since = on
 	}
-	return t.settled(key, asset, before, *p)
+	return t.settled(key, asset, before, *p, on)
 }
 
 // open files a new position where it is looked for later.
@@ -161,11 +171,13 @@ func countsByTerms(t custody.AccountType) bool {
 }
 
 // settled moves a position's part of every sum from what it was to what it is.
-func (t *Tracker) settled(key Key, asset custody.Asset, before, after trackedPosition) error {
+func (t *Tracker) settled(key Key, asset custody.Asset, before, after trackedPosition, on Date) error {
 	if asset.Class != custody.Cash {
-		if err := t.controlOf(asset).move(key.Account, t.covers, before.settled, after.settled); err != nil {
+		tally := t.controlOf(asset)
+		if err := tally.move(key.Account, t.covers, before.settled, after.settled); err != nil {
 			return fmt.Errorf("control of %s: %w", asset.ID, err)
 		}
+		t.touchedAssets[asset.ID] = on
 	}
 	if err := t.stockMoved(key, asset, before, after); err != nil {
 		return fmt.Errorf("%s of %s: %w", key.Account, key.Asset, err)
@@ -185,7 +197,8 @@ func (t *Tracker) settled(key Key, asset custody.Asset, before, after trackedPos
 		return nil
 	}
 	t.debtors.moved(key.Account, asset, before.settled, after.settled)
-	return t.debtor(key.Account)
+	t.debtors.touch(key.Account)
+	return nil
 }
 
 func (t *Tracker) controlOf(asset custody.Asset) *controlTally {
@@ -267,31 +280,6 @@ func (t *Tracker) addValue(cell agedCell, change decimal.Decimal) {
 	t.aged[cell] = sum
 }
 
-// SetPrice gives an asset a price from now on.
-func (t *Tracker) SetPrice(id custody.AssetID, price Price) error {
-	asset, found := t.assets(id)
-	switch {
-	case !found:
-		return fmt.Errorf("price of %s: asset is not known", id)
-	case id == custody.USD:
-		return fmt.Errorf("price of %s: it is what prices are in", id)
-	case price.USD.IsNegative():
-		return fmt.Errorf("price of %s is %s, expected zero or more", id, price.USD)
-	}
-	change := price.USD.Sub(t.prices[id].USD) // a missing price has added nothing
-	t.repriced(asset, func() { t.prices[id] = price })
-	delete(t.unpriced, id)
-	for cell, quantity := range t.held[id] {
-		t.addValue(cell, quantity.Decimal(asset.Scale).Mul(change))
-	}
-	for account := range t.debtors.holders[id] {
-		if err := t.debtor(account); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // fact folds what an entry says beside its legs.
 func (t *Tracker) fact(e custody.Entry) error {
 	switch e.Kind {
@@ -333,30 +321,6 @@ func (t *Tracker) assign(f custody.AddressAssigned) error {
 
 // Covers is whose claims each address covers, as Control asks for it.
 func (t *Tracker) Covers() map[custody.Place]Cover { return maps.Clone(t.covers) }
-
-// priceSet folds the fact of a price. One that is older than what is known changes
-// nothing, and neither does one of an asset that is not listed: nobody holds it.
-func (t *Tracker) priceSet(e custody.Entry) error {
-	f, err := custody.Fact[custody.PriceSet](e)
-	if err != nil {
-		return err
-	}
-	usd, err := f.Check()
-	if err != nil {
-		return err
-	}
-	last, found := t.prices[f.Asset]
-	if _, listed := t.assets(f.Asset); !listed || found && f.AsOf.Before(last.At) {
-		return nil
-	}
-	return t.SetPrice(f.Asset, Price{USD: usd, At: f.AsOf, Source: f.Source})
-}
-
-// Price is what is known of an asset's price; the zero Price if nothing is.
-func (t *Tracker) Price(id custody.AssetID) Price { return t.prices[id] }
-
-// Prices are all prices that are known.
-func (t *Tracker) Prices() map[custody.AssetID]Price { return maps.Clone(t.prices) }
 
 // Books is what the books say as of a day, under the rules and registers of that day.
 // Drivers and what was left out are not in it: FromPositions gives them.
@@ -438,8 +402,33 @@ func (t *Tracker) StalePrices(notBefore time.Time) []custody.AssetID {
 	return stale
 }
 
-// Control is possession or control by asset, from the running sums.
-func (t *Tracker) Control() ([]SecurityControl, error) { return controls(t.control) }
+// Control is possession or control by asset, from the running sums. The register's own
+// covers are not read: the tracker has folded them.
+func (t *Tracker) Control(register *ControlRegister) ([]SecurityControl, error) {
+	released, err := t.released(register)
+	if err != nil {
+		return nil, err
+	}
+	return controls(t.control, register, released)
+}
+
+// DeficitSince is the close as of which each deficit first stood that events made and none
+// has cured. It does not look at the register, whose letters expire by themselves.
+func (t *Tracker) DeficitSince() map[custody.AssetID]Date { return maps.Clone(t.deficits) }
+
+// noteDeficit keeps since when an asset has been in deficit.
+func (t *Tracker) noteDeficit(id custody.AssetID, tally *controlTally, on Date) error {
+	c := SecurityControl{Asset: id, Required: tally.required}
+	if err := tally.deficit(&c); err != nil {
+		return err
+	}
+	if _, known := t.deficits[id]; c.Deficit.IsZero() {
+		delete(t.deficits, id)
+	} else if !known {
+		t.deficits[id] = on
+	}
+	return nil
+}
 
 // Opened is the day since which each position that is not zero has stood on its side
 // of zero, as FromPositions asks for it.

@@ -48,17 +48,30 @@ func (t *Tracker) stockMoved(key Key, asset custody.Asset, before, after tracked
 		return nil
 	}
 	s := t.stock.stock(asset.ID)
-	if len(s.parts) == 0 && roleOf(key.Account.Type) == claim {
-		return s.move(t.stock.order, key.Account, before.settled, after.settled, after.since)
+	if roleOf(key.Account.Type) == claim {
+		if err := s.move(t.stock.order, key.Account, before.settled, after.settled, after.since); err != nil {
+			return err
+		}
+		// Most changes of a claim leave to everybody what they had.
+		if splits := s.splits(t.stock.order); !s.has(splits) {
+			return t.reallocated(s, asset, func() error { s.give(splits); return nil })
+		}
+		return nil
 	}
-	touched := t.withdraw(s, asset, map[groupKey]struct{}{})
-	if err := s.move(t.stock.order, key.Account, before.settled, after.settled, after.since); err != nil {
+	return t.reallocated(s, asset, func() error {
+		err := s.move(t.stock.order, key.Account, before.settled, after.settled, after.since)
+		s.allocate(t.stock.order)
 		return err
-	}
-	s.allocate(t.stock.order)
+	})
+}
+
+// reallocated runs a change of a security's parts with all of them out of their groups.
+func (t *Tracker) reallocated(s *stock, asset custody.Asset, change func() error) error {
+	touched := t.withdraw(s, asset, map[groupKey]struct{}{})
+	err := change()
 	t.deposit(s, asset, touched)
 	t.recount(touched)
-	return nil
+	return err
 }
 
 // withdraw takes a security's parts out of their groups, deposit puts them in. Both note

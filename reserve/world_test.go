@@ -48,6 +48,7 @@ type world struct {
 	firm    reserve.Firm
 	tracker *reserve.Tracker
 	entries uint64
+	control reserve.ControlRegister
 }
 
 func newWorld(t *testing.T, asOf string) *world {
@@ -58,7 +59,8 @@ func newWorld(t *testing.T, asOf string) *world {
 		t.Fatal(err)
 	}
 	return &world{
-		t: t, tracker: tracker, firm: reserve.Firm{Method: p.Method, Frequency: p.Frequency, Schedule: p.Schedule},
+		control: reserve.ControlRegister{Locations: map[custody.Place]reserve.ControlLocation{}, Attestations: map[custody.AssetID]reserve.Attestation{}},
+		t:       t, tracker: tracker, firm: reserve.Firm{Method: p.Method, Frequency: p.Frequency, Schedule: p.Schedule},
 		inputs: reserve.Inputs{
 			Basis: reserve.Basis{AsOf: p.AsOf, Rules: p.Rules, Banks: map[custody.Account]reserve.ReserveAccount{}, Terms: map[custody.Account]reserve.Terms{},
 				Registers: reserve.Registers{Debtors: map[custody.Account]reserve.Debtor{}}},
@@ -74,6 +76,15 @@ func (w *world) account(text string) custody.Account {
 		w.t.Fatal(err)
 	}
 	return a
+}
+
+func (w *world) amount(symbol, text string) custody.Amount {
+	w.t.Helper()
+	amount, err := custody.AmountFromDecimal(dec(w.t, text), listed[symbol].Scale)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return amount
 }
 
 // do carries out one line of a case.
@@ -125,6 +136,30 @@ func (w *world) do(line string) {
 			}
 		}
 		w.inputs.Allocation = &order
+	case "location": // location PLACE KIND LETTER EXPIRES NOLIEN
+		l := reserve.ControlLocation{Kind: reserve.LocationKind(words[2]), NoLien: words[5] == "no_lien"}
+		for i, to := range []*reserve.Date{&l.Letter, &l.Expires} {
+			if words[3+i] != "-" {
+				*to = day(w.t, words[3+i])
+			}
+		}
+		w.control.Locations[custody.Place(words[1])] = l
+	case "attested": // attested ASSET UNTIL THRESHOLD OWN OTHERS
+		made := reserve.Stated{On: day(w.t, "2026-01-01"), Until: day(w.t, words[2])}
+		a := reserve.Attestation{Access: made, Assessment: made, NoProblem: made, KeyControls: made, Plans: made}
+		for i, to := range []*int{&a.Threshold, &a.Own, &a.Others} {
+			*to = int(dec(w.t, words[3+i]).IntPart())
+		}
+		w.control.Attestations[listed[words[1]].ID] = a
+	case "released": // released ACCOUNT ASSET AMOUNT
+		account := w.account(words[1])
+		if w.control.Selection == nil {
+			w.control.Selection = reserve.Selection{}
+		}
+		if w.control.Selection[account] == nil {
+			w.control.Selection[account] = map[custody.AssetID]custody.Amount{}
+		}
+		w.control.Selection[account][listed[words[2]].ID] = w.amount(words[2], words[3])
 	case "wallet": // wallet PLACE KIND [OWNER]
 		w.wallet(words[1], words[2], words[3:])
 	case "firm": // firm METHOD FREQUENCY
@@ -159,6 +194,13 @@ func applyFact(t testing.TB, tracker *reserve.Tracker, kind string, fact any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// register is the one of the case, with the addresses that the tracker has folded.
+func (w *world) register() *reserve.ControlRegister {
+	w.control.AsOf, w.control.Covers = w.inputs.AsOf, w.tracker.Covers()
+	w.control.Rules, w.control.Prices = w.inputs.Rules, w.inputs.Prices
+	return &w.control
 }
 
 func (w *world) price(asset, usd string) {
@@ -256,11 +298,11 @@ func (w *world) describe() string {
 	}{{books.Customer, customer}, {books.PAB, pab}} {
 		describeStatement(&b, s.books, s.statement)
 	}
-	controls, err := reserve.Control(w.inputs.Positions, lookup, w.tracker.Covers())
+	controls, err := reserve.Control(w.inputs.Positions, lookup, w.register())
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	fast, err := w.tracker.Control()
+	fast, err := w.tracker.Control(w.register())
 	if err != nil {
 		return "error: " + err.Error()
 	}
@@ -269,6 +311,9 @@ func (w *world) describe() string {
 		fmt.Fprintf(&b, "control %s (%s): required %s, in control %s, deficit %s", symbol(c.Asset), c.Class, c.Required, c.InControl, c.Deficit)
 		if !c.Reserved.IsZero() {
 			fmt.Fprintf(&b, ", reserved for others %s", c.Reserved)
+		}
+		if !c.Unproven.IsZero() {
+			fmt.Fprintf(&b, ", unproven %s (%s)", c.Unproven, strings.Join(c.Reasons, "; "))
 		}
 		for _, e := range c.Elsewhere {
 			fmt.Fprintf(&b, ", %s %s", e.Control, e.Quantity)

@@ -141,7 +141,7 @@ func (b *books) now() (moment, bool) {
 	m := moment{State: explain.State{Books: plain, Assets: lookup, Positions: map[reserve.Key]custody.Amount{}, Prices: map[custody.AssetID]reserve.Price{}}, seq: uint64(len(b.entries))}
 	m.Customer, m.PAB, err = plain.Compute(b.firm, b.basis)
 	b.ok(err)
-	m.Control, err = b.tracker.Control()
+	m.Control, err = b.tracker.Control(nil)
 	b.ok(err)
 	for _, p := range b.tracker.Positions() {
 		m.Positions[reserve.Key{Account: p.Account, Asset: p.Asset}] = p.Settled
