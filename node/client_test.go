@@ -26,10 +26,18 @@ func (w *world) send(key, path string, body any) answer {
 	w.Helper()
 	b, err := json.Marshal(body)
 	w.ok(err)
-	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.url+path, bytes.NewReader(b))
+	return w.sendAs(key, path, "application/json", b)
+}
+
+// sendAs sends a body of some media type.
+func (w *world) sendAs(key, path, media string, body []byte) answer {
+	w.Helper()
+	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.url+path, bytes.NewReader(body))
 	w.ok(err)
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Idempotency-Key", key)
+	r.Header.Set("Content-Type", media)
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
 	response, err := http.DefaultClient.Do(r)
 	w.ok(err)
 	defer response.Body.Close()

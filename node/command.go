@@ -153,6 +153,12 @@ func (n *Node) prepare(ctx context.Context, c api.Command) (decision, error) {
 		}, nil
 	case api.ReleaseAlert:
 		return n.releaseAlert(c), nil
+	case api.PostActivity:
+		return n.postActivity(ctx, c)
+	case api.ListInstruments:
+		return n.listInstruments(c), nil
+	case api.BookCorporateAction:
+		return n.bookCorporate(ctx, c)
 	}
 	return nil, api.Errorf(api.CodeInvalid, "command %T is not known", c)
 }

@@ -107,7 +107,8 @@ type InboxConfig struct {
 	Folder string `yaml:"folder"`
 	// Format is bai2, camt.053, mt535 or semt.002; csv or dtc-position, which are read
 	// by a layout; pacs.002, what banks answer to payments; prices, see
-	// offchain/pricefile; or net-capital, what `custodyctl netcapital compute` reads.
+	// offchain/pricefile; activity.csv or activity.json, see offchain/activityfile; or
+	// net-capital, what `custodyctl netcapital compute` reads.
 	Format string `yaml:"format"`
 	// Layout is the file that says where fields stand in a csv or a dtc-position. A
 	// dtc-position without one is read by the neutral layout of offchain/layout.

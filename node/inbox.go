@@ -29,7 +29,7 @@ var readers = map[string]func(io.Reader, string) (offchain.Result, error){
 }
 
 func readerNames() []string {
-	return append(slices.Sorted(maps.Keys(readers)), layout.CSV, layout.Position, statusFormat, pricesFormat, capitalFormat)
+	return append(slices.Sorted(maps.Keys(readers)), layout.CSV, layout.Position, statusFormat, pricesFormat, activityCSV, activityJSON, capitalFormat)
 }
 
 // reader is what reads the files of an inbox.
@@ -115,6 +115,8 @@ func (in *inbox) take(ctx context.Context, r offchain.Received, put func(context
 	switch in.config.Format {
 	case pricesFormat:
 		bad, err = in.takePrices(ctx, r, put)
+	case activityCSV, activityJSON:
+		bad, err = in.takeActivity(ctx, r, put)
 	case capitalFormat:
 		bad, err = in.takeCapital(ctx, r, put)
 	case statusFormat:

@@ -86,6 +86,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 
 	maps.Copy(p.inputs, n.pricesHeard())
 	maps.Copy(p.inputs, n.checkpoints.heard())
+	maps.Copy(p.inputs, n.activityHeard(now))
 	maps.Copy(p.inputs, n.capitalHeard())
 	findings := reserve.Findings{Unknown: append(append(p.stale(now), n.stalePrices(now)...), n.missed...)}
 	if p.standings, err = n.stand(p.breaks, now); err != nil {

@@ -43,6 +43,9 @@ func (r refusals) apply(e custody.Entry, before heard) error {
 		return err
 	case kindTold:
 		f, err := custody.Fact[received](e)
+		if len(f.Told) == 0 { // a file of activity
+			delete(r, f.Source)
+		}
 		if refused := r[f.Source]; refused != nil {
 			for _, t := range f.Told {
 				if s := before.places[t.Place]; s == nil || !t.AsOf.Before(s.asOf) {

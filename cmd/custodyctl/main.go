@@ -82,5 +82,5 @@ func root() *cobra.Command {
 	reachFlags(c)
 	return group(c, breaksCommand(), doctorCommand(), runbookCommand(), noiseCommand(), observeCommand(),
 		demoCommand(), statusCommand(), tailCommand(), tokenCommand(), exportCommand(), verifyCommand(), proofCommand(), blockCommand(),
-		explainCommand(), diffCommand(), reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand(), keysCommand())
+		explainCommand(), diffCommand(), activityCommand(), reserveCommand(), netCapitalCommand(), calendarCommand(), parseCommand(), idCommand(), journalCommand(), keysCommand())
 }

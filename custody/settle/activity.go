@@ -16,6 +16,9 @@ import (
 // activity's own kind.
 const KindActivity = "activity."
 
+// ErrRefTaken says that an activity has the ref of another one.
+var ErrRefTaken = errors.New("the ref is that of another activity")
+
 // ActivityRef is the ref of the entry that an activity calls for.
 func ActivityRef(ref custody.Ref) custody.Ref { return "activity/" + ref }
 
@@ -112,7 +115,7 @@ func (m *Machine) Act(a custody.Activity, find Finder) ([]custody.Entry, error) 
 	}
 	if before, known := m.acts.done[a.Ref]; known {
 		if before.content != content(a) {
-			return nil, &custody.FieldError{Field: "ref", Got: string(a.Ref), Expected: "a ref that was not used for another activity; a correction is a reversal and a new activity"}
+			return nil, errors.Join(ErrRefTaken, &custody.FieldError{Field: "ref", Got: string(a.Ref), Expected: "a ref that was not used for another activity; a correction is a reversal and a new activity"})
 		}
 		return nil, nil
 	}

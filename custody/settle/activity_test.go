@@ -38,6 +38,7 @@ var instruments = []custody.Instrument{
 		Identifiers: []custody.Identifier{{Kind: "isin", Code: "US0378331005"}, {Kind: "symbol", Code: "AAPL"}, {Kind: "figi", Code: "BBG000B9XRY4"}}},
 	{ID: "cusip:594918104", Type: custody.Equity, Symbol: "MSFT", Scale: 4, From: "2020-01-01", Identifiers: []custody.Identifier{{Kind: "symbol", Code: "MSFT"}}},
 	{ID: "cusip:912828ZQ6", Type: custody.Treasury, Symbol: "UST", From: "2020-01-01", Identifiers: []custody.Identifier{{Kind: "symbol", Code: "UST"}}},
+	{ID: "cusip:912810TM0", Type: custody.Treasury, Symbol: "BOND", From: "2020-01-01", Identifiers: []custody.Identifier{{Kind: "symbol", Code: "BOND"}}},
 	{ID: coin, Type: custody.CryptoAsset, Symbol: "ETH", Scale: 18, From: "2020-01-01", Identifiers: []custody.Identifier{{Kind: "symbol", Code: "ETH"}, {Kind: "dti", Code: "X9J9K872S"}}},
 }
 
@@ -141,7 +142,7 @@ func newRule(t testing.TB, b *books, asOf string) *rule {
 	if r.tracker, err = reserve.NewTracker(b.m.Master().Asset, place); err != nil {
 		t.Fatal(err)
 	}
-	for symbol, usd := range map[string]int64{"AAPL": 200, "MSFT": 400, "UST": 100} {
+	for symbol, usd := range map[string]int64{"AAPL": 200, "MSFT": 400, "UST": 100, "BOND": 200} {
 		asset, err := b.m.Master().Resolve("symbol:"+symbol, "2026-11-20")
 		if err != nil {
 			t.Fatal(err)

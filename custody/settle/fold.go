@@ -32,7 +32,10 @@ func (m *Machine) Apply(e custody.Entry) error {
 		if !ok {
 			return fmt.Errorf("entry %s: balance of %s %s overflows", e.Ref, l.Account, l.Asset)
 		}
-		m.at[k] = sum
+		if m.draft != nil {
+			m.draft = append(m.draft, func() { m.keepDue(k) }) // after its balance is as it was
+		}
+		put(m, m.at, k, sum)
 		if sum.IsZero() {
 			delete(m.at, k)
 		}
@@ -55,7 +58,8 @@ func (m *Machine) call(e custody.Entry) error {
 		if !ok {
 			return fmt.Errorf("entry %s: money of %s overflows", e.Ref, l.Account.Name)
 		}
-		if m.called[k] = sum; sum.IsZero() {
+		put(m, m.called, k, sum)
+		if sum.IsZero() {
 			delete(m.called, k)
 		}
 	}

@@ -183,3 +183,46 @@ func stockRecord(t *rapid.T, b *books) {
 		}
 	}
 }
+
+// A batch calls for the entries that its activities call for one by one, or for none,
+// and in both cases leaves the machine as it was.
+func TestRandomBatches(t *testing.T) {
+	whole, refused := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		b, one := newBroker(t), newBroker(t)
+		var all, fit []custody.Activity
+		for n := range rapid.IntRange(1, 30).Draw(rt, "activities") {
+			a := drawActivity(rt, n, fit)
+			if _, err := one.act(a); err == nil {
+				fit = append(fit, a)
+			}
+			all = append(all, a)
+		}
+		before := b.m.Deals()
+		entries, _, err := b.m.ActAll(fit, b.find)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if b.m.Deals() != before {
+			rt.Fatalf("after the batch the machine has\n%s, before\n%s", b.m.Deals(), before)
+		}
+		want := one.journal[len(b.journal):]
+		if !slices.EqualFunc(entries, want, func(x, y custody.Entry) bool { return x.ContentHash() == y.ContentHash() }) {
+			rt.Fatalf("the batch calls for\n%+v, its activities one by one for\n%+v", entries, want)
+		}
+		whole++
+		if len(fit) == len(all) {
+			return
+		}
+		refused++
+		if entries, at, err := b.m.ActAll(all, b.find); err == nil || entries != nil || at >= len(all) {
+			rt.Fatalf("a batch with a wrong activity calls for %d entries (%v)", len(entries), err)
+		}
+		if b.m.Deals() != before {
+			rt.Fatalf("after the refused batch the machine has\n%s, before\n%s", b.m.Deals(), before)
+		}
+	})
+	if whole == 0 || refused == 0 {
+		t.Errorf("%d whole batches and %d refused ones", whole, refused)
+	}
+}

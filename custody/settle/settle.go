@@ -61,6 +61,7 @@ type Machine struct {
 	called  map[spot]custody.Amount // what activities call for, by settlement
 	exposed map[custody.Ref]exposure
 	nonces  map[custody.Place]uint64 // of the next transaction of each of our addresses
+	draft   []func()                 // takes back what a draft has folded; nil outside of one
 }
 
 // move is a movement on a chain that is not yet final.

@@ -29,7 +29,7 @@ func (b *booking) reversal() {
 		return
 	}
 	if !found {
-		b.fail("of", "an activity that is in the journal, and not in the same batch")
+		b.fail("of", "an activity that is in the journal")
 		return
 	}
 	was, err := custody.Fact[Booked](e)
@@ -114,7 +114,7 @@ func (m *Machine) keepActivity(e custody.Entry) error {
 		return err
 	}
 	a := f.Activity
-	m.acts.done[a.Ref] = acted{content: content(a)}
+	put(m, m.acts.done, a.Ref, acted{content: content(a)})
 	if f.Deal != nil {
 		d := &dealState{Deal: *f.Deal, kind: a.Kind, entry: e.Ref}
 		for _, l := range e.Legs {
@@ -122,19 +122,19 @@ func (m *Machine) keepActivity(e custody.Entry) error {
 				d.pending, d.open = append(d.pending, l), true
 			}
 		}
-		m.acts.deals[a.Ref] = d
+		put(m, m.acts.deals, a.Ref, d)
 	}
 	switch a.Kind {
 	case custody.TradeSettled, custody.TradeCancelled:
-		m.acts.deals[a.Of].open = false
+		m.open(a.Of, false)
 	case custody.MarginRequired:
-		m.acts.required[f.Required.Account] = *f.Required
+		put(m, m.acts.required, f.Required.Account, *f.Required)
 	case custody.SweepConsented, custody.SweepRevoked:
 		account, err := custody.ParseAccount("for:" + a.Account)
 		if err != nil {
 			return err
 		}
-		m.acts.consents[holdingKey{custody.Place(account.Name), custody.AssetID(a.Place)}] = a.Kind == custody.SweepConsented
+		put(m, m.acts.consents, holdingKey{custody.Place(account.Name), custody.AssetID(a.Place)}, a.Kind == custody.SweepConsented)
 	case custody.Reversal:
 		m.undo(*f.Undoes)
 	}
@@ -143,13 +143,20 @@ func (m *Machine) keepActivity(e custody.Entry) error {
 
 // undo folds that an activity was taken back.
 func (m *Machine) undo(was custody.Activity) {
-	m.acts.done[was.Ref] = acted{content: m.acts.done[was.Ref].content, reversed: true}
+	put(m, m.acts.done, was.Ref, acted{content: m.acts.done[was.Ref].content, reversed: true})
 	switch was.Kind {
 	case custody.TradeSettled, custody.TradeCancelled:
-		m.acts.deals[was.Of].open = true
+		m.open(was.Of, true)
 	case custody.Trade:
-		m.acts.deals[was.Ref].open = false
+		m.open(was.Ref, false)
 	}
+}
+
+// open says whether a trade waits to settle.
+func (m *Machine) open(ref custody.Ref, open bool) {
+	d := *m.acts.deals[ref]
+	d.open = open
+	put(m, m.acts.deals, ref, &d)
 }
 
 // distributed books that a distribution of a corporate action came in, in securities at

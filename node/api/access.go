@@ -146,7 +146,7 @@ func (s *Server) known(ctx context.Context) bool { return s.auth == nil || princ
 // mayDo lists the roles of which one is needed for a command.
 func mayDo(c Command) []Role {
 	switch c.(type) {
-	case OpenOwner, OpenWallet, AssignAddress, BookAddress, ExpectTransfer:
+	case OpenOwner, OpenWallet, AssignAddress, BookAddress, ExpectTransfer, PostActivity, ListInstruments, BookCorporateAction:
 		return []Role{RoleOperator, RoleMaker}
 	case ReplayWebhook:
 		return []Role{RoleOperator}

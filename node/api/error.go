@@ -71,7 +71,7 @@ var codes = [...]codeInfo{
 	{CodeForbiddenOrigin, http.StatusForbidden, "Requests from this web page are refused"},
 	{CodeMisdirected, http.StatusMisdirectedRequest, "This host name is not served here"},
 	{CodeTooLarge, http.StatusRequestEntityTooLarge, "The request is too large"},
-	{CodeUnsupportedMedia, http.StatusUnsupportedMediaType, "The request is not JSON"},
+	{CodeUnsupportedMedia, http.StatusUnsupportedMediaType, "The body is of a form that is not read"},
 	{CodeNotAcceptable, http.StatusNotAcceptable, "The answer is JSON only"},
 	{CodeTimeout, http.StatusRequestTimeout, "The request took too long to arrive"},
 	{CodeSubprotocolRequired, http.StatusBadRequest, "The stream speaks another subprotocol"},
@@ -107,7 +107,9 @@ var sentinels = [...]struct {
 type Error struct {
 	Code   Code
 	Detail string
-	err    error
+	// Mistakes are the places in the request that are wrong, where it has several.
+	Mistakes []Mistake
+	err      error
 }
 
 // Errorf makes an [Error] whose detail is formatted as by [fmt.Errorf].
@@ -163,7 +165,9 @@ func newProblem(code Code, detail string) *Problem {
 func ProblemOf(log *slog.Logger, err error) *Problem {
 	var told *Error
 	if errors.As(err, &told) {
-		return newProblem(told.Code, err.Error())
+		p := newProblem(told.Code, err.Error())
+		p.Errors = told.Mistakes
+		return p
 	}
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {

@@ -73,6 +73,7 @@ func (s *Server) submit(ctx context.Context, k Keyed, hash [32]byte, c Command) 
 }
 
 func (s *Server) registerWrites(api huma.API) {
+	s.registerActivity(api)
 	post[OpenOwner](s, api, "/v1/owners", "Open an owner's accounts")
 	post[OpenWallet](s, api, "/v1/wallets", "Open a wallet under an existing key")
 	post[BookAddress](s, api, "/v1/addressbook", "Enter an outside address in an owner's book")

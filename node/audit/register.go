@@ -115,6 +115,12 @@ func (r *register) applyFact(e custody.Entry) error {
 	switch e.Kind {
 	case custody.KindAssetListed:
 		return keep(r.assets, e, func(a custody.Asset) custody.AssetID { return a.ID })
+	case custody.KindInstrumentListed:
+		i, err := custody.Fact[custody.Instrument](e)
+		for _, a := range i.Assets() {
+			r.assets[a.ID] = a
+		}
+		return err
 	case custody.KindOwnerOpened:
 		return keep(r.owners, e, func(o custody.OwnerOpened) string { return o.ID })
 	case custody.KindWalletOpened:

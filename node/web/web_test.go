@@ -61,6 +61,10 @@ func (b *books) Positions(_ context.Context, q api.PositionQuery) (api.Page[api.
 	return api.Cut(b.head(), b.positionSet, func(p api.Position) string { return p.Account }, q.ListQuery), b.err
 }
 
+func (b *books) Instruments(context.Context, api.ListQuery) (api.Page[api.HeldInstrument], error) {
+	return api.Page[api.HeldInstrument]{}, errors.New("no page asks for instruments")
+}
+
 func (b *books) Breaks(_ context.Context, q api.ListQuery) (api.Page[api.Break], error) {
 	return api.Cut(b.head(), b.breakList, func(b api.Break) string { return b.ID }, q), b.err
 }

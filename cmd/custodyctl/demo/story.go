@@ -34,6 +34,8 @@ func story() []step {
 			"curl -s '$API/v1/alerts?kind=reserve.shortfall'", "custodyctl explain reserve shortfall --url $API"}},
 		{"funded", "The bank's next file shows the deposit: COMPLIANT", playFunded, []string{
 			"curl -s $API/v1/reserve/customer"}},
+		{"pledge", "A bank lends on a client's shares: item 2 and a control deficit; the loan is paid back: COMPLIANT", playPledge, []string{
+			"custodyctl activity kinds", "curl -s $API/v1/control"}},
 		{"theft", "Two corrupted signers send coins away without an approved withdrawal: CONTROL-DEFICIT at once", playTheft, []string{
 			"curl -s '$API/v1/alerts?kind=chain.unauthorized_outflow'", "curl -s $API/v1/control"}},
 		{"cure", "The firm makes its clients whole, two people release the outflow: COMPLIANT", playCure, []string{
