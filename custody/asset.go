@@ -115,5 +115,8 @@ func (a Asset) Check() error {
 	return nil
 }
 
+// CUSIP is the asset's CUSIP, if it is named by one.
+func (a Asset) CUSIP() (string, bool) { return strings.CutPrefix(string(a.ID), "cusip:") }
+
 // Format writes an amount of the asset in whole units, for people and for JSON.
 func (a Asset) Format(n Amount) string { return n.Decimal(a.Scale).StringFixed(int32(a.Scale)) }

@@ -74,6 +74,10 @@ func (n *Node) activities(ctx context.Context, f *fold, rows []activityfile.Row,
 	return entries, nil
 }
 
+// maxRequestRows bounds the activities of one request: with what the caller may add to
+// each, a block of the journal holds so many.
+const maxRequestRows = 2000
+
 // postActivity books what a request holds.
 func (n *Node) postActivity(ctx context.Context, c api.PostActivity) (decision, error) {
 	read := activityfile.ReadJSON
@@ -86,6 +90,9 @@ func (n *Node) postActivity(ctx context.Context, c api.PostActivity) (decision, 
 	}
 	if len(faults) > 0 {
 		return nil, mistakes(faults)
+	}
+	if len(rows) > maxRequestRows {
+		return nil, api.Errorf(api.CodeTooLarge, "%d activities, expected at most %d in one request, which is booked in one block; an inbox takes larger files", len(rows), maxRequestRows)
 	}
 	id := fmt.Sprintf("%x", sha256.Sum256(c.Body))
 	if len(rows) == 1 {
@@ -140,7 +147,7 @@ func (in *inbox) takeActivity(ctx context.Context, r offchain.Received, put func
 	if len(bad) > 0 {
 		return bad, nil
 	}
-	err = put(ctx, reading{source: in.name(), input: &input{}, decide: func(f *fold) ([]custody.Entry, error) {
+	err = put(ctx, reading{source: in.name(), input: &input{}, parts: true, decide: func(f *fold) ([]custody.Entry, error) {
 		entries, err := in.n.activities(ctx, f, rows, r.Hash)
 		if err != nil {
 			return nil, err

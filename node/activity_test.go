@@ -69,6 +69,12 @@ func TestActivity(t *testing.T) {
 		t.Errorf("item 4 is %s, want 23000.00", got)
 	}
 
+	var open api.Page[api.OpenItem]
+	w.get("/v1/open-items", &open)
+	if len(open.Items) != 2 || open.Items[0].Type != "fail.receive" || open.Items[0].Ref != "T-1" || open.Items[0].AgeDays < 0 || open.Items[0].AgeDays > 1 {
+		t.Errorf("open items are %+v, expected the two sides of one fail of today", open.Items)
+	}
+
 	// It comes after all, by file; then the depository and the bank say the same.
 	file := fmt.Sprintf("ref,kind,on,of\nT-1/F,fail.settled,%s,T-1\n", today)
 	if where := w.put("oms", "1.csv", []byte(file)); where != "archive" {
@@ -188,6 +194,34 @@ func TestActivityRefused(t *testing.T) {
 	}
 }
 
+// TestLargeActivityFile takes in a file that is larger than a block of the journal, and
+// tells a request of that size to use a file.
+func TestLargeActivityFile(t *testing.T) {
+	w := activityWorld(t)
+	var text strings.Builder
+	text.WriteString("ref,kind,on,account,instrument,quantity,place,note\n")
+	const rows = 9000
+	for n := range rows {
+		fmt.Fprintf(&text, "D%d,deposit,%s,customer.cash:alice,%s,1,%s,%s\n", n, w.day(), shares, dtcPlace, strings.Repeat("x", 200))
+	}
+	if a := w.csv(w.key(), text.String()); a.Code != api.CodeTooLarge {
+		t.Errorf("as a request: %d %s", a.status, a.body)
+	}
+	if where := w.put("oms", "large.csv", []byte(text.String())); where != "archive" {
+		t.Fatalf("the file went to %s", where)
+	}
+	w.holds(forClient("alice"), shares, fmt.Sprint(rows), "0")
+	// What a crash left in is known when the file comes again.
+	head := w.status(api.UnknownStatus).Journal.Seq
+	if where := w.put("oms", "again.csv", []byte(text.String()[:strings.LastIndex(text.String()[:text.Len()-1], "\n")+1])); where != "archive" {
+		t.Fatalf("most of the file again went to %s", where)
+	}
+	if grown := w.status(api.UnknownStatus).Journal.Seq - head; grown > 20 {
+		t.Errorf("what was known made %d entries", grown)
+	}
+	w.holds(forClient("alice"), shares, fmt.Sprint(rows), "0")
+}
+
 // TestInstruments lists an instrument while the node runs, trades it by its ISIN, and
 // books a split to its holders; a token of it is counted with it, once.
 func TestInstruments(t *testing.T) {
@@ -203,7 +237,7 @@ func TestInstruments(t *testing.T) {
 	})
 	today := w.day()
 	line := m{"id": microsoft, "type": "equity", "name": "Microsoft", "symbol": "MSFT", "scale": 0, "from": "2020-01-01", "margin_eligible": true, "ready_market": true, "settlement_days": 1,
-		"identifiers": []m{{"kind": "isin", "code": "US5949181045"}}, "tokens": []m{{"asset": token, "scale": 6}}}
+		"identifiers": []m{{"kind": "isin", "code": "US5949181045"}, {"kind": "isin", "code": "IE00B4L5Y983"}}, "tokens": []m{{"asset": token, "scale": 6}}}
 	w.post("/v1/instruments", m{"by": "olga", "instruments": []m{line}})
 	w.refused(api.CodeInvalid, "listed already", "/v1/instruments", m{"by": "olga", "instruments": []m{line}})
 	line["from"], line["tokens"] = today, []m{{"asset": chainID + "/erc20:0x1111111111111111111111111111111111111111", "scale": 18}}
@@ -235,8 +269,13 @@ func TestInstruments(t *testing.T) {
 		t.Errorf("instruments are %+v, expected 15 owed and 12 in control in two forms", held.Items)
 	}
 	// The depository's statement shows what was due, and it is received.
+	// It names the instrument by another of its ISINs, which says no CUSIP.
 	w.ok(w.dtc.Receive("594918104", "MICROSOFT", dollars(15)))
-	w.deliver(w.securities())
+	content, err := os.ReadFile(w.securities())
+	w.ok(err)
+	if where := w.put("dtc", "isin.txt", bytes.ReplaceAll(content, []byte("US5949181045"), []byte("IE00B4L5Y983"))); where != "archive" || !bytes.Contains(content, []byte("US5949181045")) {
+		t.Fatalf("the statement went to %s", where)
+	}
 	w.holds("at:dtc.free:"+dtcPlace, microsoft, "15", "0")
 	w.holds("at:distribution.receivable:CA-1@"+dtcPlace, microsoft, "0", "0")
 	w.packageHolds()

@@ -51,6 +51,8 @@ func (n *Node) Submit(ctx context.Context, r api.Request) (api.Result, error) {
 		err = api.Errorf(api.CodeHalted, "%v", err)
 	case errors.Is(err, ledger.ErrRefConflict):
 		err = api.Errorf(api.CodeConflict, "%v", err)
+	case errors.Is(err, ledger.ErrTooLarge):
+		err = api.Errorf(api.CodeTooLarge, "%v", err)
 	}
 	if err != nil {
 		return api.Result{}, err // step may still be at it, and result is its own

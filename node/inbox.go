@@ -191,6 +191,9 @@ func (in *inbox) read(r offchain.Received) (arrived, []*offchain.Error, error) {
 	if err != nil {
 		return arrived{}, nil, fmt.Errorf("%w: reading %s: %w", errRetry, r.Name, err)
 	}
+	for i := range result.Securities {
+		in.identify(&result.Securities[i])
+	}
 	return arrived{r, result}, result.Errors, nil
 }
 

@@ -48,6 +48,7 @@ type picture struct {
 	quorum    parties
 
 	positions    []custody.Position
+	opened       map[reserve.Key]reserve.Date
 	holdings     []custody.Holding
 	unauthorized []settle.Outflow
 	locations    []custody.LocationOpened
@@ -75,6 +76,7 @@ func (n *Node) look(now time.Time) (*picture, error) {
 	for _, w := range f.wires.all {
 		p.wires = append(p.wires, *w)
 	}
+	p.opened = f.opened(p.positions)
 	for id := range n.chains {
 		p.inputs[id] = n.inputs[id]
 	}

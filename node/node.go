@@ -99,6 +99,9 @@ type reading struct {
 	reorg *chainwatch.Reorg
 	// decide makes entries from a request, in the state it finds.
 	decide func(*fold) ([]custody.Entry, error)
+	// parts says that the entries may go into several blocks. What a crash leaves out
+	// comes again with the reading, and what it left in is then known.
+	parts bool
 	// done gets the outcome, once: nil when everything is in the journal.
 	done chan<- error
 }
@@ -179,10 +182,30 @@ func (n *Node) keep(ctx context.Context, r reading) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if again, err = n.post(ctx, r.cursors(), entries); err != nil {
+	if again, err = n.postParts(ctx, r, entries); err != nil {
 		return false, fmt.Errorf("posting what %s says: %w", r.source, err)
 	}
 	return again, nil
+}
+
+// postParts begins to post a reading's entries: in one block, or in as many as it takes
+// where the reading allows that.
+func (n *Node) postParts(ctx context.Context, r reading, entries []custody.Entry) (again bool, err error) {
+	for r.parts {
+		size, cut := 0, 0
+		for cut < len(entries) && size < ledger.MaxBlock/2 {
+			size += len(entries[cut].AppendContent(nil))
+			cut++
+		}
+		if cut == len(entries) {
+			break
+		}
+		if again, err = n.post(ctx, nil, entries[:cut]); again || err != nil {
+			return again, err
+		}
+		entries = entries[cut:]
+	}
+	return n.post(ctx, r.cursors(), entries)
 }
 
 // post begins to put entries into the journal, and folds them as it will have them.

@@ -430,6 +430,16 @@ func (t *Tracker) noteDeficit(id custody.AssetID, tally *controlTally, on Date) 
 	return nil
 }
 
+// Since is the day since which a position has stood on its side of zero; none for one
+// that is zero.
+func (t *Tracker) Since(k Key) (Date, bool) {
+	p := t.positions[k]
+	if p == nil || p.settled.IsZero() {
+		return 0, false
+	}
+	return p.since, true
+}
+
 // Opened is the day since which each position that is not zero has stood on its side
 // of zero, as FromPositions asks for it.
 func (t *Tracker) Opened() map[Key]Date {

@@ -74,6 +74,7 @@ func (s *Server) registerActivity(api huma.API) {
 		return s.submit(ctx, in.Keyed, RequestHash(http.MethodPost, "/v1/instruments", in.RawBody), in.Body)
 	})
 	post[BookCorporateAction](s, api, "/v1/corporate-actions", "Book a corporate action to every holder as of its record date")
+	getList(s, api, "/v1/open-items", "What is open with the street, and how old it is", s.broker.OpenItems)
 	getList(s, api, "/v1/instruments", "The security master, and how much of each instrument is held in which form", s.broker.Instruments)
 }
 
@@ -86,6 +87,21 @@ type HeldInstrument struct {
 	Owed      string `json:"owed" doc:"Held for everybody, in whole units, all forms together"`
 	InControl string `json:"in_control" doc:"The part of it that is in good control"`
 	Forms     []Form `json:"forms"`
+}
+
+// OpenItem is something that is open with the street: a fail, a loan, a borrowing, money
+// borrowed, a transfer, a distribution that has not come, a settlement. A fail has two,
+// the security's and the money's.
+type OpenItem struct {
+	ID   string `json:"id"`
+	Type string `json:"type" example:"fail.receive"`
+	// Ref is the activity or settlement that it is of.
+	Ref      string `json:"ref"`
+	Asset    string `json:"asset"`
+	Symbol   string `json:"symbol"`
+	Quantity string `json:"quantity" doc:"In whole units; of money below zero when it is owed by us at a place, or to us by a counterparty"`
+	Since    string `json:"since" doc:"The day since which it has been open, in New York"`
+	AgeDays  int    `json:"age_days" doc:"Calendar days since then"`
 }
 
 // Form is one form of an instrument.

@@ -43,6 +43,8 @@ type Books interface {
 	Control(ctx context.Context, q ListQuery) (Page[ControlLine], error)
 	Positions(ctx context.Context, q PositionQuery) (Page[Position], error)
 	Breaks(ctx context.Context, q ListQuery) (Page[Break], error)
+	// OpenItems lists what is open with the street, the oldest first.
+	OpenItems(ctx context.Context, q ListQuery) (Page[OpenItem], error)
 	// Instruments lists the security master, with what the books hold of each.
 	Instruments(ctx context.Context, q ListQuery) (Page[HeldInstrument], error)
 	Wallets

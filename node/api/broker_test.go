@@ -274,6 +274,10 @@ func (m *memory) Webhooks(_ context.Context, q api.ListQuery) (api.Page[api.Webh
 	return api.Cut(m.head(), []api.Webhook{}, func(w api.Webhook) string { return w.ID }, q), nil
 }
 
+func (m *memory) OpenItems(_ context.Context, q api.ListQuery) (api.Page[api.OpenItem], error) {
+	return api.Cut(api.Head{}, []api.OpenItem{}, func(i api.OpenItem) string { return i.ID }, q), nil
+}
+
 func (m *memory) Instruments(_ context.Context, q api.ListQuery) (api.Page[api.HeldInstrument], error) {
 	return api.Cut(api.Head{}, []api.HeldInstrument{}, func(i api.HeldInstrument) string { return string(i.ID) }, q), nil
 }

@@ -61,6 +61,10 @@ func (b *books) Positions(_ context.Context, q api.PositionQuery) (api.Page[api.
 	return api.Cut(b.head(), b.positionSet, func(p api.Position) string { return p.Account }, q.ListQuery), b.err
 }
 
+func (b *books) OpenItems(context.Context, api.ListQuery) (api.Page[api.OpenItem], error) {
+	return api.Page[api.OpenItem]{}, errors.New("no page asks for open items")
+}
+
 func (b *books) Instruments(context.Context, api.ListQuery) (api.Page[api.HeldInstrument], error) {
 	return api.Page[api.HeldInstrument]{}, errors.New("no page asks for instruments")
 }
