@@ -238,7 +238,7 @@ func TestPingPong(t *testing.T) {
 // TestReorgBetween: the chain is reorganised between two questions that belong
 // together, of the tip and while many blocks are caught up with.
 func TestReorgBetween(t *testing.T) {
-	for _, method := range []string{"eth_getBlockReceipts", "eth_getBlockByHash", "eth_getProof"} {
+	for _, method := range []string{"debug_getRawReceipts", "eth_getBlockByNumber", "eth_getProof"} {
 		t.Run(method, func(t *testing.T) {
 			f := faulty(t)
 			f.stop()
@@ -366,8 +366,8 @@ var breakages = map[string]faultproxy.Fault{
 	"gzip bomb":    faultproxy.Bomb(256 << 20),
 	"half open":    faultproxy.Hang,
 	"slow loris":   faultproxy.Drip(100 * time.Millisecond),
-	"pruned":       faultproxy.Refuse("eth_getProof", "historical state is not available"),
-	"limits":       faultproxy.Refuse("eth_getBlockReceipts", "query returned too many results"),
+	"pruned":       faultproxy.Refuse("historical state is not available", "eth_getProof"),
+	"limits":       faultproxy.Refuse("query returned too many results", "eth_getBlockReceipts", "debug_getRawReceipts"),
 }
 
 // TestBreakages: with one endpoint broken the others go on; with all of them broken

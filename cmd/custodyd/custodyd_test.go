@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -137,20 +138,32 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
-// TestNoEndpoint shows that a daemon which reaches no chain says so, and leaves its
-// folder so that another may use it.
+// TestNoEndpoint shows that a daemon which reaches no chain runs, and says that it does
+// not know; and that it leaves its folder so that another may use it.
 func TestNoEndpoint(t *testing.T) {
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
 	dir := t.TempDir()
-	path := write(t, dir, configFor(dir, "127.0.0.1:0", dead.URL))
 	for range 2 {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		address := l.Addr().String()
+		must(t, l.Close())
+		path := write(t, dir, configFor(dir, address, dead.URL))
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		var errs bytes.Buffer
-		code := run(ctx, []string{"--config", path}, &errs)
+		ended := make(chan int, 1)
+		go func() { ended <- run(ctx, []string{"--config", path}, &errs) }()
+		var status api.Status
+		for status.Status != api.UnknownStatus && ctx.Err() == nil {
+			time.Sleep(50 * time.Millisecond)
+			if response, err := http.Get("http://" + address + "/v1/status"); err == nil {
+				must(t, errors.Join(json.NewDecoder(response.Body).Decode(&status), response.Body.Close()))
+			}
+		}
 		cancel()
-		if code != exitNo || !strings.Contains(errs.String(), chainID) {
-			t.Errorf("custodyd = %d, %s; expected %d with the chain", code, errs.String(), exitNo)
+		if code := <-ended; code != 0 || !strings.Contains(strings.Join(status.Reasons, " "), chainID) {
+			t.Errorf("custodyd = %d, %s; it said %s because of %q, expected UNKNOWN because of the chain", code, errs.String(), status.Status, status.Reasons)
 		}
 	}
 }

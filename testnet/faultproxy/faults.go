@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,11 +186,11 @@ func compact(raw []byte) string {
 	return string(b)
 }
 
-// Refuse answers a method with a JSON-RPC error.
-func Refuse(method, message string) Fault {
+// Refuse answers methods with a JSON-RPC error.
+func Refuse(message string, methods ...string) Fault {
 	return func(x *Exchange) {
 		x.Each(func(c *Call) *Answer {
-			if c.Method != method {
+			if !slices.Contains(methods, c.Method) {
 				return nil
 			}
 			return &Answer{Error: fmt.Appendf(nil, `{"code":-32000,"message":%q}`, message)}
