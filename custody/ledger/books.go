@@ -45,6 +45,7 @@ type Books struct {
 	posting sync.Mutex // held while a batch joins the block in the making, and while a block is published
 	next    *block     // the block in the making
 	last    *block     // the one being committed, or nil
+	spare   *draft     // of a block that was committed: its tables have grown to size
 
 	committing chan struct{}         // holds a token for whoever commits a block
 	halted     atomic.Pointer[error] // why nothing more is posted

@@ -11,32 +11,25 @@
 // cursors, the tree and the digest are a fold of the journal, made by the same
 // function when the node starts and while it runs, and each block says what that
 // fold must give, so that a store which forgot or changed something is found out
-// at the first start after it.
+// at the first start after it. [Snapshots] and the [History] of positions are
+// caches; a [Shadow] makes them by folding the journal a second time, and so checks
+// without end that the same journal gives the same books.
 //
 // Nothing in the journal is edited. A mistake is taken back by an entry that
-// reverses it, and what was believed at any moment can be asked for with
-// [Books.AsOfSeq] and [Books.AsOfTime].
+// reverses it. What was believed at any moment can be asked for, by entry, time or
+// block of a chain, and so can, as another question, what was so at a moment as far
+// as was known at another: see asof.go.
 //
 // The package does no I/O and reads no clock: the Journal and the time are given
 // to it. It does not know why an entry was made, and never splits a batch: all of
-// it is posted, in one block, or nothing is.
+// it is posted, in one block, or nothing is. It has no goroutine of its own but for
+// the one that reads ahead while a journal is folded.
 //
 // # Measurements
 //
-//	go test -run xxx -bench Apply/accounts=10000$ -benchtime 200000x ./custody/ledger
-//	go test -run xxx -bench Append/batch=1000/books-in-memory -benchtime 200x ./node/store
+//	go test -run xxx -bench 'Apply|Replay|Simulation' -benchtime 300000x ./custody/ledger
 //
-// Entries per second on two EPYC cores that other jobs were using (load 5), medians
-// of six runs in turn with the version before an entry was hashed once instead of
-// twice and no longer copied:
-//
-//	                              before     now
-//	folded, decoded before       462,000   554,000
-//	posted to memory, by 1000    211,000   243,000
-//
-// Folding includes the leaf in the Merkle tree and the digest. SHA-256 takes a
-// third of it; finding and adding the ref, whose map is larger than any cache, a
-// quarter; accounts and positions another.
+// MEASUREMENTS
 package ledger
 
 import (

@@ -31,7 +31,13 @@ type block struct {
 
 // begin makes a block that stands on the one being committed, if there is one.
 func (b *Books) begin(below *draft) *block {
-	return &block{draft: b.live.draft(below), done: make(chan struct{})}
+	d := b.spare
+	if b.spare = nil; d == nil {
+		d = b.live.draft(below)
+	} else {
+		d.begin(below)
+	}
+	return &block{draft: d, done: make(chan struct{})}
 }
 
 // headSize is how many bytes of an entry's encoding are its number and time.
@@ -48,7 +54,7 @@ type batch struct {
 }
 
 func newBatch(cursors map[string][]byte, entries []custody.Entry) (*batch, error) {
-	const usual = 320 // bytes of an entry
+	const usual = 448 // bytes of an entry
 	p := &batch{
 		cursors: cursors, entries: entries, posted: make([]Posted, len(entries)),
 		encoded: make([]byte, 0, usual*len(entries)), starts: make([]int, 0, len(entries)+1),
@@ -223,6 +229,7 @@ func (b *Books) commit(ctx context.Context, blk *block) {
 	if err == nil {
 		d.publish(sealed.Head(), &grown)
 		b.next.draft.below = nil
+		b.spare = d
 	} else {
 		b.abandon(err)
 	}
