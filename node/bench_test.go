@@ -11,45 +11,54 @@ import (
 	"testing"
 )
 
-// BenchmarkAPI posts from sixteen clients over HTTP, each waiting for its answer: a
-// transaction is an owner opened, with the answer kept under the client's key, in the
-// journal and on the disk before the client hears of it. The rest of the node is at
-// work: a chain is followed, everything is compared and computed after each commit.
+// BenchmarkAPI posts from sixteen clients over HTTP, each waiting for its answer. A
+// transaction is interest charged to a client: one of two legs, checked, booked, and on
+// the disk before its sender hears of it, as a request of its own or a hundred in one.
+// The rest of the node is at work: a chain is followed, and everything is compared and
+// computed after each commit.
 func BenchmarkAPI(b *testing.B) {
 	const clients = 16
-	w := opened(b)
-	tr := &http.Transport{MaxIdleConnsPerHost: clients}
-	b.Cleanup(tr.CloseIdleConnections)
-	client := &http.Client{Transport: tr}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	b.ResetTimer()
-	for range clients {
-		wg.Go(func() {
-			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				if err := openOwner(client, w.url, n); err != nil {
-					b.Error(err)
-					return
-				}
+	for _, size := range []int{1, 100} {
+		b.Run(fmt.Sprint("batch=", size), func(b *testing.B) {
+			w := opened(b)
+			tr := &http.Transport{MaxIdleConnsPerHost: clients}
+			b.Cleanup(tr.CloseIdleConnections)
+			client := &http.Client{Transport: tr}
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for range clients {
+				wg.Go(func() {
+					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+						if err := charge(client, w.url, n, size); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
 			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "transactions/s")
 		})
 	}
-	wg.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transactions/s")
 }
 
-func openOwner(client *http.Client, url string, n int64) error {
-	id := fmt.Sprint("client-", n)
-	body, err := json.Marshal(m{"by": "olga", "id": id, "kind": "customer", "name": id})
+// charge charges interest, so many times in one request.
+func charge(client *http.Client, url string, n int64, size int) error {
+	list := make([]m, size)
+	for i := range list {
+		list[i] = m{"ref": fmt.Sprintf("I-%d-%d", n, i), "kind": "interest", "on": "2026-01-02", "account": "customer.margin:alice", "amount": "0.01"}
+	}
+	body, err := json.Marshal(list)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequest(http.MethodPost, url+"/v1/owners", bytes.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, url+"/v1/activity?by=mia", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Idempotency-Key", "open/"+id)
+	r.Header.Set("Idempotency-Key", fmt.Sprint("charge/", n))
 	response, err := client.Do(r)
 	if err != nil {
 		return err

@@ -312,13 +312,21 @@ func (s *snapshotReader) amount(b []byte) custody.Amount {
 	return a
 }
 
+// mostReserved bounds the room that is made on the word of a snapshot whose sum is not
+// checked yet.
+const mostReserved = 16 << 20
+
 func (s *snapshotReader) readTables(v *View) {
-	for n := s.count(40); n > 0 && s.err == nil; n-- {
+	n := s.count(40)
+	v.positions.reserve(min(n, mostReserved))
+	for ; n > 0 && s.err == nil; n-- {
 		row := s.bytes(40)
 		k := max(binary.BigEndian.Uint64(row), 1)
 		*v.positions.put(k) = balance{settled: s.amount(row[8:24]), pending: s.amount(row[24:40])}
 	}
-	for n := s.count(16); n > 0 && s.err == nil; n-- {
+	n = s.count(16)
+	v.refs.reserve(min(n, mostReserved))
+	for ; n > 0 && s.err == nil; n-- {
 		row := s.bytes(16)
 		*v.refs.put(max(binary.BigEndian.Uint64(row), 1)) = binary.BigEndian.Uint64(row[8:])
 	}

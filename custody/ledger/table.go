@@ -63,6 +63,13 @@ func (t *table[V]) each(fn func(key uint64, value *V)) {
 	}
 }
 
+// reserve makes room for so many keys, which are spread evenly.
+func (t *table[V]) reserve(keys uint64) {
+	for i := range t.parts {
+		t.parts[i].resize(int(keys)/len(t.parts)*6/5 + 8)
+	}
+}
+
 // place is where the search for a hash begins. The highest byte has chosen the
 // part; the rest, as a fraction, chooses the slot.
 func (p *part[V]) place(hash uint64) int {

@@ -78,6 +78,7 @@ func BenchmarkAppend(b *testing.B) {
 	}{
 		{"raw", startRaw},
 		{"key-per-entry", startKeyPerEntry},
+		{"value-per-batch", startValuePerBatch},
 		{"books", startBooks},
 		{"books-in-memory", startMemory},
 	}
@@ -139,6 +140,28 @@ func startKeyPerEntry(b *testing.B) func([]custody.Entry) error {
 				}
 			}
 			return nil
+		})
+	}
+}
+
+// startValuePerBatch is what Badger itself allows: the batch as one value, encoded and
+// nothing more.
+func startValuePerBatch(b *testing.B) func([]custody.Entry) error {
+	db, err := store.OpenBadger(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { db.Close() })
+	var number atomic.Uint64
+	return func(batch []custody.Entry) (err error) {
+		var data []byte
+		for i := range batch {
+			if data, err = batch[i].AppendBinary(data); err != nil {
+				return err
+			}
+		}
+		return db.Update(func(txn *badger.Txn) error {
+			return txn.Set(binary.BigEndian.AppendUint64(nil, number.Add(1)), data)
 		})
 	}
 }
