@@ -42,7 +42,6 @@ func (s shadow) run(ctx context.Context, put func(context.Context, reading) erro
 			return ctx.Err()
 		case <-grown:
 		case <-time.After(pause):
-			follower = ledger.NewShadow(books, 0) // what it has folded so far may be half of a block
 		}
 	}
 }

@@ -103,7 +103,8 @@ var (
 	ErrResolution = errors.New("not a resolution")
 	// ErrOverdrawn refuses a batch that takes more from an account than there is.
 	ErrOverdrawn = errors.New("overdrawn")
-	// ErrDiverged is a Shadow's word that the books are not what the journal gives.
+	// ErrDiverged is a Shadow's word that the books are not what the journal gives, or
+	// that the journal cannot be read any more.
 	ErrDiverged = errors.New("the books and the journal have come apart")
 	// ErrHalted refuses every batch after an append of unknown outcome. Reading
 	// goes on; posting resumes when the journal has been opened again.

@@ -40,25 +40,31 @@ func NewShadow(b *Books, every uint64) *Shadow {
 func (s *Shadow) Head() Head { return s.view.Head() }
 
 // Follow folds what the journal has got since the last call. An error that wraps
-// ErrDiverged says that the books are not what the journal gives: then nothing more
-// should be posted. One goroutine at a time calls it.
+// ErrDiverged says that the books are not what the journal gives, or that the journal
+// cannot be read any more: then nothing more should be posted. After any other, which
+// is one of the caches or of the context, it can be called again and goes on. One
+// goroutine at a time calls it.
 func (s *Shadow) Follow(ctx context.Context) error {
+	var cache error
 	err := verified(ctx, s.books.journal, s.view.head.Number+1, func(b *verifiedBlock) error {
 		if err := s.view.follow(ctx, s.draft, b, s.note); err != nil {
-			return fmt.Errorf("%w: %w", ErrDiverged, err)
+			return err
 		}
 		if err := s.compare(); err != nil {
 			return err
 		}
-		if err := s.keepRows(b.head, rowsAtOnce); err != nil {
-			return err
+		if cache = s.keepRows(b.head, rowsAtOnce); cache == nil {
+			cache = s.save()
 		}
-		return s.save()
+		return cache
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return s.keepRows(s.view.head, 0) // without changes too: what is behind the history is read again for each question
+	case cache != nil || ctx.Err() != nil:
 		return err
 	}
-	return s.keepRows(s.view.head, 0) // without changes too: what is behind the history is read again for each question
+	return fmt.Errorf("%w: %w", ErrDiverged, err)
 }
 
 // rowsAtOnce is how many changes are kept in one go while there are more to come.
@@ -100,7 +106,7 @@ func (s *Shadow) compare() error {
 		return err
 	}
 	if !bytes.Equal(sum, origin.sum) {
-		return fmt.Errorf("%w: the books were opened from a snapshot of %s with sum %x, the journal gives %x", ErrDiverged, origin.Snapshot, origin.sum, sum)
+		return fmt.Errorf("the books were opened from a snapshot of %s with sum %x, the journal gives %x", origin.Snapshot, origin.sum, sum)
 	}
 	return nil
 }

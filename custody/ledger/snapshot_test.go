@@ -180,3 +180,65 @@ func TestHistoryKeepsUp(t *testing.T) {
 		t.Errorf("the history is at %s, expected %s, %v", h.Head(), books.Head(), err)
 	}
 }
+
+// rotten is a journal in which a block cannot be read any more, as on a bad disk.
+type rotten struct {
+	*ledger.Memory
+	from uint64
+}
+
+func (r *rotten) Read(ctx context.Context, from uint64, fn func(ledger.Block) error) error {
+	return r.Memory.Read(ctx, from, func(b ledger.Block) error {
+		if b.Number >= r.from {
+			return errors.New("input/output error")
+		}
+		return fn(b)
+	})
+}
+
+// fullHistory keeps nothing for now.
+type fullHistory struct {
+	ledgertest.History
+	full bool
+}
+
+func (h *fullHistory) Add(changes []ledger.Change, head ledger.Head) error {
+	if h.full {
+		return errors.New("no space")
+	}
+	return h.History.Add(changes, head)
+}
+
+// TestShadowTells holds apart what a shadow meets: a journal that cannot be read is as
+// bad as other books, a cache that is full is not, and the shadow goes on when it has
+// room.
+func TestShadowTells(t *testing.T) {
+	ctx := context.Background()
+	m, history := ledger.NewMemory(), &fullHistory{full: true}
+	books, err := ledger.Open(ctx, m, ledger.Options{Now: ledgertest.Clock(), History: history})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, books, ledgertest.Deposit("a", "alice", ether, 1))
+	shadow := ledger.NewShadow(books, 0)
+	if err := shadow.Follow(ctx); err == nil || errors.Is(err, ledger.ErrDiverged) {
+		t.Errorf("a full cache gave %v, expected an error that is not ErrDiverged", err)
+	}
+	history.full = false
+	post(t, books, ledgertest.Deposit("b", "alice", ether, 2))
+	if err := shadow.Follow(ctx); err != nil || history.Head() != books.Head() {
+		t.Errorf("with room again the history is at %s, expected %s, %v", history.Head(), books.Head(), err)
+	}
+	for seq, want := range []int64{0, 1, 3} {
+		p, err := books.PositionAsOf(ctx, alice, ether, uint64(seq))
+		if err != nil || p.Settled != custody.NewAmount(want) {
+			t.Errorf("as of entry %d alice has %s, %v, expected %d", seq, p.Settled, err, want)
+		}
+	}
+	bad := &rotten{m, 99}
+	books = ledgertest.Open(t, bad)
+	bad.from = 2
+	if err := ledger.NewShadow(books, 0).Follow(ctx); !errors.Is(err, ledger.ErrDiverged) {
+		t.Errorf("a journal that cannot be read gave %v, expected ErrDiverged", err)
+	}
+}
